@@ -1,0 +1,297 @@
+"""The tables. Each has one writer (DESIGN: Tables); hot tables carry no foreign keys to `entries`.
+
+The columns of `entries` hold plain text with the names of SEMANTICS.md, so that an operator can read
+and write them by hand. Everything that a version of an entry consists of is in `DEFINITION_COLUMNS`;
+the database's triggers copy those, and only those, into `entry_versions`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    false,
+    text,
+    true,
+)
+
+from beatd.store.types import Instant, Name, RunId, Word
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: SQLite gives out ids of deleted rows again unless told otherwise, and only INTEGER is a row id there.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+_MARIADB = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mariadb_engine": "InnoDB", "mariadb_charset": "utf8mb4"}
+
+OPEN_STATES = ("held", "pending", "published", "started", "retrying")
+FINAL_STATES = ("succeeded", "failed", "revoked", "expired", "lost")
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("name", Name, nullable=False, unique=True),
+    Column("description", Text),
+    Column("enabled", Boolean, nullable=False, server_default=true()),
+    # when
+    Column("cron", Text),
+    Column("every", Text),
+    Column("at", Text),
+    Column("timezone", Text),
+    Column("start_at", Text),
+    Column("end_at", Text),
+    Column("dst_gap", Text),
+    Column("dst_fold", Text),
+    # what
+    Column("task", Text, nullable=False),
+    Column("args", Text),
+    Column("kwargs", Text),
+    # where
+    Column("queue", Text),
+    Column("exchange", Text),
+    Column("exchange_type", Text),
+    Column("routing_key", Text),
+    Column("priority", Integer),
+    Column("headers", Text),
+    Column("serializer", Text),
+    Column("compression", Text),
+    Column("time_limit", Text),
+    Column("soft_time_limit", Text),
+    Column("ignore_result", Boolean),
+    Column("link", Text),
+    Column("link_error", Text),
+    # how
+    Column("expires", Text),
+    Column("misfire", Text),
+    Column("misfire_grace", Text),
+    Column("misfire_limit", Integer),
+    Column("overlap", Text),
+    Column("lost_after", Text),
+    # kept by triggers; whatever an edit says of these is ignored
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    Column("created_at", Instant),
+    Column("updated_at", Instant),
+    sqlite_autoincrement=True,
+    **_MARIADB,
+)
+
+_KEPT_BY_TRIGGERS = frozenset({"id", "version", "updated_at"})
+DEFINITION_COLUMNS = tuple(c.name for c in entries.columns if c.name not in _KEPT_BY_TRIGGERS)
+
+#: Columns that decide *when* an entry fires.
+SCHEDULE_COLUMNS = ("cron", "every", "at", "timezone", "start_at", "end_at", "dst_gap", "dst_fold")
+
+entry_versions = Table(
+    "entry_versions",
+    metadata,
+    Column("entry_id", _Id, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("name", Name, nullable=False),
+    Column("operation", Word, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text),
+    Column("door", Word),
+    CheckConstraint("operation IN ('insert', 'update', 'delete')", name="operation"),
+    **_MARIADB,
+)
+
+entry_changes = Table(
+    "entry_changes",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("entry_id", _Id, nullable=False),
+    **_MARIADB,
+)
+
+timers = Table(
+    "timers",
+    metadata,
+    Column("entry_id", _Id, primary_key=True, autoincrement=False),
+    Column("next_due_at", Instant),
+    Column("next_fire_at", Instant),
+    Column("last_fire_at", Instant),
+    # every fire up to this instant is settled: it has its run or its suppression
+    Column("planned_from", Instant, nullable=False),
+    Column("planned_version", Integer, nullable=False),
+    Column("planner", SmallInteger, nullable=False),
+    Column("zone_data", Word),
+    Column("state", Word, nullable=False),
+    Column("error", Text),
+    CheckConstraint("state IN ('active', 'paused', 'completed', 'broken')", name="state"),
+    Index("ix_timers_next_due_at", "next_due_at"),
+    **_MARIADB,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", RunId, primary_key=True),
+    Column("entry_id", _Id, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("origin", Word, nullable=False),
+    Column("fire_time", Instant, nullable=False),
+    Column("due_time", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("state", Word, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    # the outbox: who publishes it, and until when nobody else may
+    Column("owner", RunId),
+    Column("lease_until", Instant),
+    Column("attempt", Integer, nullable=False, server_default=text("1")),
+    Column("run_once", Boolean, nullable=False, server_default=false()),
+    Column("published_at", Instant),
+    # what workers told
+    Column("retries", Integer, nullable=False, server_default=text("0")),
+    Column("report_rank", SmallInteger, nullable=False, server_default=text("0")),
+    Column("worker", Text),
+    Column("started_at", Instant),
+    Column("heard_at", Instant),
+    Column("finished_at", Instant),
+    Column("lost_after", Integer, nullable=False),
+    Column("result", Text),
+    Column("error", Text),
+    Column("reason", Text),
+    CheckConstraint(
+        "state IN ('held', 'pending', 'published', 'started', 'retrying', "
+        "'succeeded', 'failed', 'revoked', 'expired', 'lost')",
+        name="state",
+    ),
+    Index("uq_runs_entry_id_fire_time_origin", "entry_id", "fire_time", "origin", unique=True),
+    Index("ix_runs_fire_time", "fire_time"),
+    Index("ix_runs_finished_at", "finished_at"),
+    Index(
+        "ix_runs_outbox",
+        "lease_until",
+        postgresql_where=text("state = 'pending'"),
+        sqlite_where=text("state = 'pending'"),
+    ),
+    Index(
+        "ix_runs_open",
+        "entry_id",
+        "state",
+        postgresql_where=text("state IN ('held', 'pending', 'published', 'started', 'retrying')"),
+        sqlite_where=text("state IN ('held', 'pending', 'published', 'started', 'retrying')"),
+    ),
+    Index(
+        "ix_runs_unstarted",
+        "expires_at",
+        postgresql_where=text("state = 'published'"),
+        sqlite_where=text("state = 'published'"),
+    ),
+    Index(
+        "ix_runs_running",
+        "heard_at",
+        postgresql_where=text("state IN ('started', 'retrying')"),
+        sqlite_where=text("state IN ('started', 'retrying')"),
+    ),
+    **_MARIADB,
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("run_id", RunId, primary_key=True),
+    Column("worker", Text, nullable=False),
+    Column("retries", Integer, nullable=False, server_default=text("0")),
+    Column("claimed_at", Instant, nullable=False),
+    Column("lease_until", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Index("ix_claims_lease_until", "ended_at", "lease_until"),
+    **_MARIADB,
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("entry_id", _Id, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("reason", Word, nullable=False),
+    Column("count", Integer, nullable=False),
+    # counting a very long row stops at a limit; then `count` is a lower bound
+    Column("exact", Boolean, nullable=False, server_default=true()),
+    Column("first_fire_at", Instant, nullable=False),
+    Column("last_fire_at", Instant, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Index("ix_suppressions_entry_id_last_fire_at", "entry_id", "last_fire_at"),
+    sqlite_autoincrement=True,
+    **_MARIADB,
+)
+
+nudges = Table(
+    "nudges",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("kind", Word, nullable=False),
+    Column("entry_id", _Id),
+    Column("run_id", RunId),
+    **_MARIADB,
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("id", RunId, primary_key=True),
+    Column("name", Name, nullable=False),
+    Column("host", Name, nullable=False),
+    Column("boot_id", Word),
+    Column("pid", Integer, nullable=False),
+    Column("pid_started", BigInteger, nullable=False),
+    Column("beatd_version", Word, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("heartbeat_at", Instant, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("statistics", Text),
+    **_MARIADB,
+)
+
+calendars = Table(
+    "calendars",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("description", Text),
+    Column("dates", Text),
+    Column("country", Text),
+    **_MARIADB,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("door", Word, nullable=False),
+    Column("action", Word, nullable=False),
+    Column("entry_id", _Id),
+    Column("entry_name", Name),
+    Column("detail", Text),
+    Index("ix_audit_entry_id", "entry_id"),
+    sqlite_autoincrement=True,
+    **_MARIADB,
+)
+
+#: One row: which installation this database is; the reports queue carries its id.
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", RunId, primary_key=True),
+    Column("created_at", Instant, nullable=False),
+    **_MARIADB,
+)

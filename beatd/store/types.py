@@ -1,0 +1,62 @@
+"""Column types that read the same in every database: aware UTC instants and run ids."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, String, Text, types
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.engine import Dialect
+
+
+class Instant(types.TypeDecorator[datetime]):
+    """An aware UTC instant with microseconds.
+
+    `timestamptz` on PostgreSQL, `datetime(6)` holding UTC on MariaDB, and on SQLite text of one
+    fixed form (`2026-03-29T01:00:00.000000Z`), which sorts as time does and which people can read.
+    Naive datetimes are refused with ValueError.
+    """
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(Text())
+        return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"naive datetime {value!r} where an aware instant is stored")
+        value = value.astimezone(UTC)
+        if dialect.name == "postgresql":
+            return value
+        if dialect.name == "sqlite":
+            return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return value.replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+#: A run's id, which is the Celery task id: a UUID in its usual hyphenated form.
+RunId = (
+    String(36)
+    .with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+    .with_variant(mysql.CHAR(36, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+)
+
+#: Names that are compared byte by byte, as cron and Celery compare theirs.
+Name = String(200).with_variant(mysql.VARCHAR(200, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+
+#: Short machine words: states, reasons, owners.
+Word = String(80).with_variant(mysql.VARCHAR(80, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
