@@ -36,7 +36,12 @@ metadata = MetaData(
 
 #: SQLite gives out ids of deleted rows again unless told otherwise, and only INTEGER is a row id there.
 _Id = BigInteger().with_variant(Integer, "sqlite")
-_MARIADB = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mariadb_engine": "InnoDB", "mariadb_charset": "utf8mb4"}
+_MARIADB = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mariadb_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+}
 
 OPEN_STATES = ("held", "pending", "published", "started", "retrying")
 FINAL_STATES = ("succeeded", "failed", "revoked", "expired", "lost")

@@ -56,7 +56,9 @@ RunId = (
 )
 
 #: Names that are compared byte by byte, as cron and Celery compare theirs.
-Name = String(200).with_variant(mysql.VARCHAR(200, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+Name = String(200).with_variant(
+    mysql.VARCHAR(200, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+)
 
 #: Short machine words: states, reasons, owners.
 Word = String(80).with_variant(mysql.VARCHAR(80, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")

@@ -1,0 +1,188 @@
+"""Where the databases differ: one small class each, nothing else of the store asks which one it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Protocol
+
+from sqlalchemy import Connection, Engine, Insert, Select, Table, event, text
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import URL
+
+from beatd import clock
+
+#: Seconds that a statement waits for another's lock before it gives up and is tried again later.
+LOCK_TIMEOUT = 10
+
+#: Key of the lock that lets one process at a time change the schema.
+SCHEMA_LOCK = 0x62656174
+
+
+class Dialect(Protocol):
+    name: ClassVar[str]
+    #: whether an edit wakes the dispatcher by itself; if not, it polls
+    notifies: ClassVar[bool]
+
+    def engine_options(
+        self, url: URL, connect_timeout: float, statement_timeout: float
+    ) -> dict[str, Any]: ...
+    def prepare(self, engine: Engine) -> None: ...
+    def now(self, connection: Connection) -> datetime: ...
+    def skip_locked(self, query: Select[Any]) -> Select[Any]: ...
+    def insert_new(self, table: Table) -> Insert:
+        """An insert that passes over rows whose key exists."""
+        ...
+
+    def upsert(self, table: Table, key: str, columns: Iterable[str]) -> Insert: ...
+    def lock_schema(self, connection: Connection) -> None: ...
+
+
+class SQLite:
+    name: ClassVar[str] = "sqlite"
+    notifies: ClassVar[bool] = False
+
+    def engine_options(self, connect_timeout: float, statement_timeout: float) -> dict[str, Any]:
+        return {
+            "connect_args": {"timeout": LOCK_TIMEOUT, "isolation_level": None, "check_same_thread": False}
+        }
+
+    def prepare(self, engine: Engine) -> None:
+        @event.listens_for(engine, "connect")
+        def set_pragmas(connection: Any, record: Any) -> None:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            # A transaction that starts by reading and then writes fails at once if another wrote
+            # in between; one that will write therefore takes the write lock first.
+            write = connection.get_execution_options().get("beatd_write", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    def now(self, connection: Connection) -> datetime:
+        # SQLite has no server: its time is this machine's, which it gives in milliseconds only.
+        return clock.wall()
+
+    def skip_locked(self, query: Select[Any]) -> Select[Any]:
+        return query
+
+    def insert_new(self, table: Table) -> Insert:
+        return sqlite.insert(table).on_conflict_do_nothing()
+
+    def upsert(self, table: Table, key: str, columns: Iterable[str]) -> Insert:
+        statement = sqlite.insert(table)
+        return statement.on_conflict_do_update(
+            index_elements=[key], set_={name: statement.excluded[name] for name in columns}
+        )
+
+    def lock_schema(self, connection: Connection) -> None:
+        """The write transaction is the lock."""
+
+
+class PostgreSQL:
+    name: ClassVar[str] = "postgresql"
+    notifies: ClassVar[bool] = True
+
+    def engine_options(self, connect_timeout: float, statement_timeout: float) -> dict[str, Any]:
+        # A stopped node or a half-open connection must not keep rows locked: the server ends both.
+        limits = {
+            "statement_timeout": int(statement_timeout * 1000),
+            "lock_timeout": LOCK_TIMEOUT * 1000,
+            "idle_in_transaction_session_timeout": int(statement_timeout * 1000),
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in limits.items())
+        return {
+            "connect_args": {
+                "connect_timeout": max(2, int(connect_timeout)),
+                "application_name": "beatd",
+                "options": f"-c timezone=UTC {options}",
+                "keepalives": 1,
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": int((statement_timeout + connect_timeout) * 1000),
+            },
+            "isolation_level": "READ COMMITTED",
+            "pool_pre_ping": True,
+        }
+
+    def prepare(self, engine: Engine) -> None:
+        """Everything is set in the connection's options."""
+
+    def now(self, connection: Connection) -> datetime:
+        return connection.execute(text("SELECT clock_timestamp()")).scalar_one().astimezone(UTC)  # type: ignore[no-any-return]
+
+    def skip_locked(self, query: Select[Any]) -> Select[Any]:
+        return query.with_for_update(skip_locked=True)
+
+    def insert_new(self, table: Table) -> Insert:
+        return postgresql.insert(table).on_conflict_do_nothing()
+
+    def upsert(self, table: Table, key: str, columns: Iterable[str]) -> Insert:
+        statement = postgresql.insert(table)
+        return statement.on_conflict_do_update(
+            index_elements=[key], set_={name: statement.excluded[name] for name in columns}
+        )
+
+    def lock_schema(self, connection: Connection) -> None:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
+
+
+class MariaDB:
+    name: ClassVar[str] = "mariadb"
+    notifies: ClassVar[bool] = False
+
+    def engine_options(self, connect_timeout: float, statement_timeout: float) -> dict[str, Any]:
+        limits = {
+            "time_zone": "'+00:00'",
+            "max_statement_time": int(statement_timeout),
+            "innodb_lock_wait_timeout": LOCK_TIMEOUT,
+            "idle_transaction_timeout": int(statement_timeout),
+        }
+        settings = ", ".join(f"SESSION {name}={value}" for name, value in limits.items())
+        return {
+            "connect_args": {
+                "connect_timeout": max(1, int(connect_timeout)),
+                "read_timeout": int(statement_timeout + connect_timeout),
+                "write_timeout": int(statement_timeout + connect_timeout),
+                "charset": "utf8mb4",
+                "init_command": "SET "
+                + ", ".join(f"SESSION {name}={value}" for name, value in limits.items()),
+            },
+            "isolation_level": "READ COMMITTED",
+            "pool_pre_ping": True,
+        }
+
+    def prepare(self, engine: Engine) -> None:
+        """Everything is set in the connection's options."""
+
+    def now(self, connection: Connection) -> datetime:
+        return connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one().replace(tzinfo=UTC)  # type: ignore[no-any-return]
+
+    def skip_locked(self, query: Select[Any]) -> Select[Any]:
+        return query.with_for_update(skip_locked=True)
+
+    def insert_new(self, table: Table) -> Insert:
+        return mysql.insert(table).prefix_with("IGNORE")
+
+    def upsert(self, table: Table, key: str, columns: Iterable[str]) -> Insert:
+        statement = mysql.insert(table)
+        return statement.on_duplicate_key_update({name: statement.inserted[name] for name in columns})
+
+    def lock_schema(self, connection: Connection) -> None:
+        # Released when the session ends; DDL commits by itself here, so a transaction cannot hold it.
+        connection.execute(text("SELECT GET_LOCK(:key, 60)"), {"key": f"beatd-schema-{SCHEMA_LOCK}"})
+
+
+_BY_NAME: dict[str, Dialect] = {
+    "sqlite": SQLite(),
+    "postgresql": PostgreSQL(),
+    "mariadb": MariaDB(),
+    "mysql": MariaDB(),
+}
+
+
+def dialect_of(url: URL) -> Dialect:
+    """Raises KeyError for a database that beatd does not work with."""
+    return _BY_NAME[url.get_backend_name()]

@@ -1,0 +1,127 @@
+"""The database: connections with limits on everything, transactions, and errors in one line."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, create_engine, exc
+from sqlalchemy.engine import Engine, make_url
+
+from beatd.errors import BeatdError, DatabaseUnavailable, FieldError, SchemaMismatch
+from beatd.store.dialects import Dialect, dialect_of
+
+_URL_EXAMPLE = "postgresql://beatd@localhost/beatd"
+
+#: How each database says that a table or column is not there.
+_SCHEMA_SIGNS = ("no such table", "no such column", "does not exist", "doesn't exist", "Unknown column")
+
+
+class Database:
+    """One database. Threads may share it; processes must each open their own."""
+
+    def __init__(self, engine: Engine, dialect: Dialect) -> None:
+        self.engine = engine
+        self.dialect = dialect
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        connect_timeout: float = 5.0,
+        statement_timeout: float = 30.0,
+        pool_size: int = 5,
+    ) -> Database:
+        """Prepares an engine; connects at first use.
+
+        Timeouts are in seconds. Raises FieldError for a URL that cannot be one, or whose driver is
+        not installed.
+        """
+        try:
+            parsed = make_url(url)
+            dialect = dialect_of(parsed)
+        except (exc.ArgumentError, exc.NoSuchModuleError, KeyError, ValueError) as error:
+            raise FieldError(
+                "database.url",
+                url.partition(":")[0] + ":…",
+                "not the URL of a SQLite, PostgreSQL or MariaDB database",
+                example=_URL_EXAMPLE,
+            ) from error
+        if dialect.name == "sqlite" and parsed.database not in (None, "", ":memory:"):
+            Path(str(parsed.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        options = dialect.engine_options(connect_timeout, statement_timeout)
+        try:
+            engine = create_engine(
+                parsed,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                pool_timeout=statement_timeout,
+                pool_recycle=1800,
+                **options,
+            )
+        except ModuleNotFoundError as error:
+            raise FieldError(
+                "database.url",
+                parsed.drivername + "://…",
+                f"the driver {error.name!r} is not installed: pip install 'beatd[{dialect.name}]'",
+            ) from error
+        dialect.prepare(engine)
+        return cls(engine, dialect)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages; never holds a password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    def now(self, connection: Connection) -> datetime:
+        """The database server's time, aware UTC: it alone decides what is due."""
+        return self.dialect.now(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that reads. Raises DatabaseUnavailable, SchemaMismatch."""
+        with self._translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes: committed at the end, rolled back by an exception.
+
+        Raises DatabaseUnavailable, SchemaMismatch.
+        """
+        with self._translated(), self.engine.connect() as plain:
+            connection = plain.execution_options(beatd_write=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except exc.TimeoutError as error:
+            raise DatabaseUnavailable(f"database {self.name}: all connections are in use") from error
+        except exc.DBAPIError as error:
+            raise self._explained(error) from error
+        except sqlite3.Error as error:
+            # SQLAlchemy does not wrap what its own event handlers raise (BEGIN IMMEDIATE on a locked file).
+            raise DatabaseUnavailable(f"database {self.name}: {error}") from error
+
+    def _explained(self, error: exc.DBAPIError) -> BeatdError | exc.DBAPIError:
+        lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+        text = f"database {self.name}: {lines[0]}"
+        if any(sign in str(error.orig) for sign in _SCHEMA_SIGNS) and not _is_missing_database(error):
+            return SchemaMismatch(f"{text}; run 'beatd db upgrade'")
+        if isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated:
+            return DatabaseUnavailable(text)
+        return error
+
+
+def _is_missing_database(error: exc.DBAPIError) -> bool:
+    return 'database "' in str(error.orig)
