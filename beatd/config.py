@@ -148,68 +148,74 @@ class _Section(BaseModel):
 
 class DatabaseSettings(_Section):
     url: Annotated[str, AfterValidator(_database_url)] = Field(
-        f"sqlite:///{STATE_DIR_PLACEHOLDER}/beatd.db",
+        default=f"sqlite:///{STATE_DIR_PLACEHOLDER}/beatd.db",
         repr=False,
         description="where entries and history are: SQLite, PostgreSQL or MariaDB",
         examples=["postgresql://beatd:PASSWORD@db.example.com/beatd"],
     )
     connect_timeout: PositiveDuration = Field(
-        timedelta(seconds=5), description="how long to wait for a connection"
+        default=timedelta(seconds=5), description="how long to wait for a connection"
     )
     statement_timeout: PositiveDuration = Field(
-        timedelta(seconds=30), description="how long one statement may take, on the server's side too"
+        default=timedelta(seconds=30), description="how long one statement may take, on the server's side too"
     )
-    pool_size: int = Field(5, ge=1, le=1000, description="connections that one process keeps")
+    pool_size: int = Field(default=5, ge=1, le=1000, description="connections that one process keeps")
 
 
 class BrokerSettings(_Section):
     url: Annotated[str, AfterValidator(_broker_url)] = Field(
-        "",
+        default="",
         repr=False,
         description="where messages go; empty: embedded, in files below state_dir",
         examples=["amqp://beatd:PASSWORD@mq.example.com/beatd"],
     )
     transport_options: dict[str, Any] = Field(
-        default_factory=dict, repr=False, description="passed to the transport (see kombu) as they are"
+        default_factory=dict,
+        repr=False,
+        description="passed to the transport (see kombu) as they are",
+        examples=["{ visibility_timeout = 3600 }"],
     )
     heartbeat: Duration = Field(
-        timedelta(seconds=30), description="AMQP heartbeat, by which a dead connection is noticed; 0s: none"
+        default=timedelta(seconds=30),
+        description="AMQP heartbeat, by which a dead connection is noticed; 0s: none",
     )
     confirm_timeout: PositiveDuration = Field(
-        timedelta(seconds=30), description="how long the broker may take to confirm a message"
+        default=timedelta(seconds=30), description="how long the broker may take to confirm a message"
     )
-    window: int = Field(500, ge=1, le=100_000, description="messages on the wire that are not yet confirmed")
+    window: int = Field(
+        default=500, ge=1, le=100_000, description="messages on the wire that are not yet confirmed"
+    )
     connect_timeout: PositiveDuration = Field(
-        timedelta(seconds=5), description="how long to wait for a connection"
+        default=timedelta(seconds=5), description="how long to wait for a connection"
     )
 
 
 class CelerySettings(_Section):
     app: Annotated[str, AfterValidator(_celery_app)] = Field(
-        "",
+        default="",
         description="your Celery app, whose routes and serializer then hold; empty: beatd's own",
         examples=["proj.celery:app"],
     )
     default_queue: str = Field(
-        "beatd", min_length=1, max_length=255, description="queue of the entries that name none"
+        default="beatd", min_length=1, max_length=255, description="queue of the entries that name none"
     )
-    reports: bool = Field(True, description="whether workers report what becomes of a run")
+    reports: bool = Field(default=True, description="whether workers report what becomes of a run")
 
 
 class SchedulerSettings(_Section):
-    node: str = Field("", max_length=255, description="this node's name; empty: the host name")
-    batch: int = Field(500, ge=1, le=100_000, description="most entries that one claim takes")
+    node: str = Field(default="", max_length=255, description="this node's name; empty: the host name")
+    batch: int = Field(default=500, ge=1, le=100_000, description="most entries that one claim takes")
     poll_interval: PositiveDuration = Field(
-        timedelta(seconds=1), description="how often to look for edits that nothing announced"
+        default=timedelta(seconds=1), description="how often to look for edits that nothing announced"
     )
     lease: PositiveDuration = Field(
-        timedelta(seconds=30), description="how long a node owns recorded runs without renewing them"
+        default=timedelta(seconds=30), description="how long a node owns recorded runs without renewing them"
     )
     heartbeat: PositiveDuration = Field(
-        timedelta(seconds=5), description="how often a node shows that it is alive"
+        default=timedelta(seconds=5), description="how often a node shows that it is alive"
     )
     node_timeout: PositiveDuration = Field(
-        timedelta(seconds=30), description="without a heartbeat for this long a node counts as gone"
+        default=timedelta(seconds=30), description="without a heartbeat for this long a node counts as gone"
     )
 
     @field_validator("node_timeout")
@@ -227,15 +233,20 @@ class SchedulerSettings(_Section):
 
 class WorkerSettings(_Section):
     concurrency: int = Field(
-        0, ge=0, le=10_000, description="runs that one worker works on at a time; 0: as many as processors"
+        default=0,
+        ge=0,
+        le=10_000,
+        description="runs that one worker works on at a time; 0: as many as processors",
     )
     claim_lease: PositiveDuration = Field(
-        timedelta(seconds=60), description="a worker unheard of for this long has lost its run"
+        default=timedelta(seconds=60), description="a worker unheard of for this long has lost its run"
     )
     output_limit: int = Field(
-        65_536, ge=0, le=16_777_216, description="bytes of a run's output that are kept"
+        default=65_536, ge=0, le=16_777_216, description="bytes of a run's output that are kept"
     )
-    shell: str = Field("/bin/sh", pattern=r"^/", description="what runs the commands of shell entries")
+    shell: str = Field(
+        default="/bin/sh", pattern=r"^/", description="what runs the commands of shell entries"
+    )
 
     @property
     def processes(self) -> int:
@@ -243,14 +254,18 @@ class WorkerSettings(_Section):
 
 
 class HistorySettings(_Section):
-    keep_days: int = Field(30, ge=1, le=36_500, description="days after which a finished run is forgotten")
-    keep_runs: int = Field(10_000, ge=1, description="finished runs that are kept of one entry")
+    keep_days: int = Field(
+        default=30, ge=1, le=36_500, description="days after which a finished run is forgotten"
+    )
+    keep_runs: int = Field(default=10_000, ge=1, description="finished runs that are kept of one entry")
 
 
 class LogSettings(_Section):
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is told")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least that is told"
+    )
     format: Literal["auto", "text", "json"] = Field(
-        "auto", description="auto: text on a terminal and in the journal, else JSON"
+        default="auto", description="auto: text on a terminal and in the journal, else JSON"
     )
 
 
@@ -268,7 +283,7 @@ class Settings(BaseSettings):
     )
 
     timezone: Annotated[str, AfterValidator(_zone)] = Field(
-        "UTC",
+        default="UTC",
         description="the time zone of entries that name none",
         examples=["Europe/Berlin"],
     )
@@ -567,19 +582,9 @@ def _shown(value: Any) -> Any:
 
 def _example(key: str) -> str | None:
     field = KEYS.get(key)
-    if field is None or field.is_required():
-        return None
-    return str(field.examples[0] if field.examples else _shown(field.default))
-
-
-def _example(key: str) -> str | None:
-    field = KEYS.get(key)
     if field is None:
         return None
-    if field.examples:
-        return str(field.examples[0])
-    default = field.default
-    return f"{default.total_seconds():.0f}s" if isinstance(default, timedelta) else str(default)
+    return str(field.examples[0] if field.examples else _shown(field.default))
 
 
 def _unknown_key(key: str, value: Any, where: str) -> FieldError:
