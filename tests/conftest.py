@@ -1,0 +1,120 @@
+"""Fixtures for every test: real servers, started when first asked for, a fresh corner of them per test."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.services.binaries import NotInstalledError
+from tests.services.keeper import Keeper
+from tests.services.mariadb import MariaDB
+from tests.services.postgres import Postgres
+from tests.services.rabbit import RabbitMQ
+from tests.services.redis import Redis
+from tests.services.server import Server
+
+S = TypeVar("S", bound=Server)
+USED = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def keeper() -> Iterator[Keeper]:
+    """Ends what is given to `keeper.watch(pid)` when the session ends, even if pytest is killed."""
+    # In /tmp, not in $TMPDIR: socket paths must stay short, and the user postgres must get there.
+    folder = Path(tempfile.mkdtemp(prefix="beatd-tests-", dir="/tmp"))
+    folder.chmod(0o755)
+    keeper = Keeper(folder)
+    yield keeper
+    keeper.finish()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(keeper: Keeper, pytestconfig: pytest.Config) -> Postgres:
+    return _started(Postgres, keeper, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def mariadb(keeper: Keeper, pytestconfig: pytest.Config) -> MariaDB:
+    return _started(MariaDB, keeper, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def rabbit(keeper: Keeper, pytestconfig: pytest.Config) -> RabbitMQ:
+    return _started(RabbitMQ, keeper, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def redis_server(keeper: Keeper, pytestconfig: pytest.Config) -> Redis:
+    return _started(Redis, keeper, pytestconfig)
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """A fresh database on PostgreSQL."""
+    postgres.start()  # an earlier test may have left it down
+    name = postgres.create_database()
+    yield postgres.url(name)
+    postgres.start()
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def mariadb_url(mariadb: MariaDB) -> Iterator[str]:
+    """A fresh database on MariaDB."""
+    mariadb.start()
+    name = mariadb.create_database()
+    yield mariadb.url(name)
+    mariadb.start()
+    mariadb.drop_database(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path}/beatd.sqlite"
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database on each of the three."""
+    fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mariadb": "mariadb_url"}[request.param]
+    return request.getfixturevalue(fixture)
+
+
+@pytest.fixture
+def rabbit_url(rabbit: RabbitMQ) -> Iterator[str]:
+    """A fresh vhost on RabbitMQ."""
+    rabbit.start()
+    name = rabbit.create_vhost()
+    yield rabbit.url(name)
+    rabbit.start()
+    rabbit.delete_vhost(name)
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """An empty database on Redis."""
+    redis_server.start()
+    return redis_server.url(redis_server.empty_database())
+
+
+def _started(kind: type[S], keeper: Keeper, config: pytest.Config) -> S:
+    try:
+        server = kind(keeper.folder / kind.name.lower(), keeper)
+    except NotInstalledError as error:
+        pytest.fail(str(error), pytrace=False)
+    server.start()
+    config.stash.setdefault(USED, []).append(f"{server.name} {server.version}")
+    return server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    used = [*config.stash.get(USED, []), f"SQLite {sqlite3.sqlite_version}"]
+    terminalreporter.write_line(f"real servers used: {', '.join(used)}")
