@@ -11,6 +11,8 @@ from pathlib import Path
 
 import kombu
 import psutil
+import psycopg
+import pymysql
 import pytest
 import redis
 import sqlalchemy as sa

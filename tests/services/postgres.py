@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+from typing import Any
 
 import psycopg
 
@@ -50,7 +51,7 @@ class Postgres(Server):
     def ask_to_stop(self) -> None:
         self.process.send_signal(signal.SIGINT)  # "fast": does not wait for clients to leave
 
-    def admin(self) -> psycopg.Connection[tuple]:
+    def admin(self) -> psycopg.Connection[tuple[Any, ...]]:
         """A superuser's connection, in autocommit mode."""
         where = f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres connect_timeout=5"
         return psycopg.connect(where, autocommit=True)

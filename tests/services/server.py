@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -138,7 +139,7 @@ class Server:
                 time.sleep(0.05)
 
 
-def as_user(user: str | None) -> dict[str, object]:
+def as_user(user: str | None) -> dict[str, Any]:
     """Arguments of Popen to run as another user; none without a user, or where we are not root."""
     if user is None or os.geteuid() != 0:
         return {}
