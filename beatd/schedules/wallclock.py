@@ -1,0 +1,172 @@
+"""Wall-clock rules on the UTC line: the only module that knows gaps and folds.
+
+A zone is seen as stretches of constant offset. Within a stretch, a rule's wall times map to UTC by one
+subtraction; all that daylight saving does happens where two stretches meet:
+
+- at a *gap* (the offset grows) wall times are skipped: `run_after` makes one fire of them, at the first
+  instant after the gap; `skip` leaves them out;
+- at a *fold* (the offset shrinks) wall times come twice: `first` and `second` take one pass, `both` takes
+  both.
+
+A shift of more than three hours (a day that a country skipped) is not daylight saving: there nothing is
+caught up and nothing held back, whatever the policy says.
+"""
+
+# ruff: noqa: DTZ001, DTZ901 - wall times have no zone, and instants in here are naive UTC
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+GAP_POLICIES = ("run_after", "skip")
+FOLD_POLICIES = ("first", "second", "both")
+
+LARGEST_SHIFT = timedelta(hours=3)
+
+_TICK = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+_NO_SHIFT = timedelta(0)
+# No zone is further than a day from UTC: between these two, wall times stay in the range of datetime.
+_EARLIEST = datetime.min + 4 * _DAY
+_LATEST = datetime.max.replace(hour=0, minute=0, second=0, microsecond=0) - 4 * _DAY
+
+
+class WallRule(Protocol):
+    """A rule on the wall clock."""
+
+    def next_wall(self, after: datetime) -> datetime | None:
+        """The first wall time (naive) strictly after a wall time (naive); None when there is none."""
+
+
+def next_instant(rule: WallRule, zone: ZoneInfo, after: datetime, *, gap: str, fold: str) -> datetime | None:
+    """The rule's first fire strictly after `after` (aware UTC); None when there is none up to year 9999."""
+    instant = max(after.replace(tzinfo=None), _EARLIEST)
+    stretch = _stretch_at(zone, instant)
+    while instant < _LATEST:
+        wall = rule.next_wall(max(instant, stretch.held_until(fold)) + stretch.offset)
+        if wall is None:
+            return None
+        candidate = wall - stretch.offset
+        if candidate < stretch.held_from(fold):
+            return candidate.replace(tzinfo=UTC)
+        if gap == "run_after" and stretch.end <= candidate < stretch.end + stretch.skipped:
+            return stretch.end.replace(tzinfo=UTC)
+        # The next stretch, its first instant included.
+        instant = stretch.end - _TICK
+        stretch = _stretch_at(zone, stretch.end)
+    return None
+
+
+def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The first instant (aware UTC) at which a clock in the zone shows the naive `wall`, or, where it skips
+    that, the first instant after the gap. Raises OverflowError at the very ends of datetime's range."""
+    offset, offset_in_second_pass = (_wall_offset(wall, zone, fold) for fold in (0, 1))
+    instant = wall - offset
+    if offset < offset_in_second_pass:
+        instant = _stretch_at(zone, instant).start
+    return instant.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """start <= t < end (naive UTC) with one offset.
+
+    `repeated_before` and `repeated` are how much wall time the folds at start and end repeat, `skipped` how
+    much the gap at the end skips; all are nothing where there is no shift, or one too large to matter.
+    """
+
+    start: datetime
+    end: datetime
+    offset: timedelta
+    repeated_before: timedelta = _NO_SHIFT
+    repeated: timedelta = _NO_SHIFT
+    skipped: timedelta = _NO_SHIFT
+
+    def held_until(self, fold: str) -> datetime:
+        """Only what is strictly after this counts: the rest repeats the end of the stretch before."""
+        held = self.repeated_before if fold == "first" else _NO_SHIFT
+        return self.start + held - _TICK
+
+    def held_from(self, fold: str) -> datetime:
+        """Only what is strictly before this counts: the rest is repeated by the next stretch."""
+        return self.end - self.repeated if fold == "second" else self.end
+
+
+def _stretch_at(zone: ZoneInfo, instant: datetime) -> _Stretch:
+    stretches, starts = _stretches_around(zone, instant.year)
+    return stretches[max(0, bisect_right(starts, instant) - 1)]
+
+
+@lru_cache(maxsize=4096)
+def _stretches_around(zone: ZoneInfo, year: int) -> tuple[tuple[_Stretch, ...], tuple[datetime, ...]]:
+    """All stretches that touch the UTC year, and their starts. They reach beyond the year by a day or more,
+    so that the shifts just outside of it are known; at the outer ends they are cut where nothing happens."""
+    begin = max(datetime(year, 1, 1) - 2 * _DAY, datetime.min + 2 * _DAY)
+    end = min(datetime(year, 12, 31) + 3 * _DAY, datetime.max - 2 * _DAY)
+    shifts = _shifts_between(zone, begin, end)
+    # A stretch that starts in the last day would not know its own end: the next year has it.
+    known = [] if shifts and shifts[-1] > end - _DAY else [end - _DAY]
+    bounds = [begin, *shifts, *known]
+    offsets = [_offset(zone, bound) for bound in bounds]
+    stretches = []
+    for index in range(len(bounds) - 1):
+        before, offset, after = offsets[max(0, index - 1)], offsets[index], offsets[index + 1]
+        stretches.append(
+            _Stretch(
+                start=bounds[index],
+                end=bounds[index + 1],
+                offset=offset,
+                repeated_before=_daylight(before - offset),
+                repeated=_daylight(offset - after),
+                skipped=_daylight(after - offset),
+            )
+        )
+    return tuple(stretches), tuple(bounds[:-1])
+
+
+def _shifts_between(zone: ZoneInfo, begin: datetime, end: datetime) -> list[datetime]:
+    """The instants in (begin, end] at which the zone's offset changes.
+
+    zoneinfo does not tell them, so they are searched: no zone changes twice within two days.
+    """
+    shifts = []
+    low, offset = begin, _offset(zone, begin)
+    while low < end:
+        high = min(low + _DAY, end)
+        offset_at_high = _offset(zone, high)
+        if offset_at_high != offset:
+            shifts.append(_first_with_other_offset(zone, low, high))
+        low, offset = high, offset_at_high
+    return shifts
+
+
+def _first_with_other_offset(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
+    """The one second in (low, high] from which on the offset is that of `high`; both are whole seconds."""
+    offset = _offset(zone, low)
+    seconds_low, seconds_high = 0, int((high - low).total_seconds())
+    while seconds_high - seconds_low > 1:
+        middle = (seconds_low + seconds_high) // 2
+        if _offset(zone, low + timedelta(seconds=middle)) == offset:
+            seconds_low = middle
+        else:
+            seconds_high = middle
+    return low + timedelta(seconds=seconds_high)
+
+
+def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:
+    offset = instant.replace(tzinfo=UTC).astimezone(zone).utcoffset()
+    return offset or _NO_SHIFT
+
+
+def _wall_offset(wall: datetime, zone: ZoneInfo, fold: int) -> timedelta:
+    return zone.utcoffset(wall.replace(fold=fold)) or _NO_SHIFT
+
+
+def _daylight(shift: timedelta) -> timedelta:
+    """The shift, if it is one forward that daylight saving can be; otherwise nothing."""
+    return shift if _NO_SHIFT < shift <= LARGEST_SHIFT else _NO_SHIFT
