@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 
 import kombu
+import kombu.exceptions
 import psutil
 import psycopg
 import pymysql
