@@ -24,9 +24,7 @@ class Dialect(Protocol):
     #: whether an edit wakes the dispatcher by itself; if not, it polls
     notifies: ClassVar[bool]
 
-    def engine_options(
-        self, url: URL, connect_timeout: float, statement_timeout: float
-    ) -> dict[str, Any]: ...
+    def engine_options(self, connect_timeout: float, statement_timeout: float) -> dict[str, Any]: ...
     def prepare(self, engine: Engine) -> None: ...
     def now(self, connection: Connection) -> datetime: ...
     def skip_locked(self, query: Select[Any]) -> Select[Any]: ...
@@ -147,8 +145,7 @@ class MariaDB:
                 "read_timeout": int(statement_timeout + connect_timeout),
                 "write_timeout": int(statement_timeout + connect_timeout),
                 "charset": "utf8mb4",
-                "init_command": "SET "
-                + ", ".join(f"SESSION {name}={value}" for name, value in limits.items()),
+                "init_command": f"SET {settings}",
             },
             "isolation_level": "READ COMMITTED",
             "pool_pre_ping": True,

@@ -7,6 +7,8 @@ the database's triggers copy those, and only those, into `entry_versions`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -36,7 +38,7 @@ metadata = MetaData(
 
 #: SQLite gives out ids of deleted rows again unless told otherwise, and only INTEGER is a row id there.
 _Id = BigInteger().with_variant(Integer, "sqlite")
-_MARIADB = {
+_MARIADB: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
     "mariadb_engine": "InnoDB",
