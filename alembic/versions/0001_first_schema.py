@@ -239,7 +239,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "state IN ('held', 'pending', 'published', 'started', 'retrying', '"
+            "state IN ('held', 'pending', 'published', 'started', 'retrying', "
             "'succeeded', 'failed', 'revoked', 'expired', 'lost')",
             name=op.f("ck_runs_state"),
         ),

@@ -1,3 +1,4 @@
+# ruff: noqa: S608, E501 (column names come from the models; DDL keeps its own line breaks)
 """What makes plain SQL edits first-class: triggers on `entries`, and the views that people read.
 
 The triggers keep `version`, `created_at` and `updated_at`, copy every version into `entry_versions`,
@@ -23,7 +24,8 @@ def create_statements(dialect: str, columns: Sequence[str]) -> list[str]:
 def drop_statements(dialect: str) -> list[str]:
     views = ["DROP VIEW IF EXISTS upcoming", "DROP VIEW IF EXISTS recent_runs"]
     if dialect == "postgresql":
-        return views + [
+        return [
+            *views,
             "DROP TRIGGER IF EXISTS beatd_entries_keep ON entries",
             "DROP TRIGGER IF EXISTS beatd_entries_record ON entries",
             "DROP TRIGGER IF EXISTS beatd_entries_notify ON entries",
