@@ -10,7 +10,6 @@ import textwrap
 from pathlib import Path
 
 import kombu
-import kombu.exceptions
 import psutil
 import psycopg
 import pymysql
@@ -91,10 +90,10 @@ def server_of(request: pytest.FixtureRequest, name: str) -> Server:
 
 
 REFUSED = (
+    OSError,
     psycopg.OperationalError,
     pymysql.OperationalError,
     redis.ConnectionError,
-    kombu.exceptions.OperationalError,
 )
 
 
