@@ -1,0 +1,227 @@
+"""What the program tells: an event name and steady fields a line, the same for our code and libraries'.
+
+    log = get_logger()
+    log.info("run.published", entry="hello", fire_time=fire_time, lateness_ms=12)
+
+A logger works without `configure` too: inside somebody else's program its records go where theirs go.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import IO, Any, cast
+
+import structlog
+
+from beatd.config import redact
+from beatd.systemd import writes_to_journal
+
+#: Every event of the program and what it means. A test holds the code against this list.
+EVENTS = {
+    "library.message": "a library logged `message` (its logger is in `logger`)",
+    # the process
+    "config.loaded": "which configuration file and what else set the settings",
+    "config.warning": "the configuration works, but something about it should be changed",
+    "config.reloaded": "the configuration was read again; `changed` names the keys",
+    "config.refused": "a reload found a wrong configuration; the old one stays in force",
+    "daemon.starting": "the process began; what it will use",
+    "daemon.ready": "the process does its work from now on",
+    "daemon.waiting": "the process cannot start yet and tries again; `reason` says why",
+    "daemon.stopping": "asked to stop: nothing new is begun, what was begun is finished",
+    "daemon.stopped": "the process ends",
+    "daemon.failed": "the process ends because of an error that waiting cannot help",
+    "loop.failed": "one pass of a loop failed; it goes on after a pause",
+    "loop.stalled": "a loop has made no progress for so long that the watchdog is no longer fed",
+    # what it stands on
+    "database.unavailable": "the database cannot be reached; tried again",
+    "database.back": "the database answers again",
+    "schema.mismatch": "the database's schema is outside the range that this version works with",
+    "schema.upgraded": "the database's schema was brought to this version",
+    "broker.unavailable": "the broker cannot be reached; tried again",
+    "broker.blocked": "the broker holds publishers back (memory, disk)",
+    "broker.back": "the broker takes messages again",
+    "clock.jumped": "the database's time moved otherwise than time passed; looked at a second time",
+    "clock.differs": "this machine's clock is off the database's by more than a second",
+    "zones.changed": "the zone data is another version; affected entries were planned afresh",
+    # nodes
+    "node.joined": "this node is in the table of nodes",
+    "node.gone": "a node has not been heard of; its runs are taken over",
+    "node.left": "this node took itself off the table of nodes",
+    # entries
+    "entry.planned": "an entry was planned after an edit; `next_fire` is its next fire time",
+    "entry.broken": "an entry cannot be understood and is set aside until it is edited; `error` says why",
+    "entry.completed": "an entry has no fire time any more",
+    "entry.paused": "an entry was paused by its own policy",
+    "fires.suppressed": "fires that did not become runs: count, first, last and the reason",
+    # runs
+    "dispatch.pass": "one pass of the dispatcher: its counts",
+    "run.recorded": "a run is in the outbox",
+    "run.published": "the broker confirmed the run's message",
+    "run.unconfirmed": "the broker did not confirm in time or refused for now; published again later",
+    "run.refused": "the run's message can never be taken; the run failed",
+    "run.started": "a worker began the run",
+    "run.succeeded": "the run succeeded",
+    "run.failed": "the run failed",
+    "run.retrying": "the run failed and Celery will try it again",
+    "run.revoked": "the run was revoked",
+    "run.expired": "the run's expiry came before its start",
+    "run.lost": "nothing was heard of the run for too long",
+    "run.dropped": "a second delivery of a run that is claimed or finished was dropped",
+    "outbox.pass": "one pass of the outbox: its counts",
+    "outbox.taken_over": "runs whose lease lapsed are published by this node",
+    "outbox.lease_lost": "this node was too slow: its unsent runs belong to others now",
+    # reports
+    "reports.following": "reports are read from this queue",
+    "reports.stored": "a batch of reports is in the history: its counts",
+    "reports.refused": "a message in the reports queue is no report",
+    "reports.unsent": "a worker could not send a report and gave up",
+    # workers
+    "worker.ready": "a worker takes runs from its queues",
+    "worker.stopping": "a worker finishes its runs and ends",
+    "worker.ended": "a worker's process ended; `status` is its exit status",
+    "claim.renewed": "a worker renewed its claims",
+    "claim.failed": "a worker could not claim a run; its message is delivered again",
+    # upkeep
+    "history.trimmed": "old runs were deleted",
+    "sweep.pass": "one pass of the deadline sweep: its counts",
+}
+
+_HANDLER_NAME = "beatd"
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+# Below a warning these tell each statement and each housekeeping job.
+_TALKATIVE = ("sqlalchemy", "apscheduler", "alembic", "amqp", "kombu", "httpx", "httpcore")
+
+
+def configure(level: str = "info", format: str = "auto", stream: IO[str] | None = None) -> None:
+    """Send the whole process's logging to `stream` (default: stderr). May be called again.
+
+    `level`: the least that is told; libraries are held to warnings, at `debug` to info. `format`: `text`
+    (one readable line an event), `json` (one object a line) or `auto` (text on a terminal and in
+    systemd's journal, else JSON). In the journal a text line has a priority and no time of its own.
+    """
+    stream = sys.stderr if stream is None else stream
+    journal = writes_to_journal(stream)
+    as_text = format == "text" or (format == "auto" and (journal or stream.isatty()))
+    handler = logging.StreamHandler(stream)
+    handler.set_name(_HANDLER_NAME)
+    handler.setFormatter((_JournalLine() if journal else _TextLine()) if as_text else _JsonLine())
+    root = logging.getLogger()
+    for old in [h for h in root.handlers if h.get_name() == _HANDLER_NAME]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.INFO if level == "debug" else max(logging.WARNING, _number(level)))
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, _number(level)))
+    logging.getLogger("beatd").setLevel(_number(level))
+    logging.captureWarnings(True)
+
+
+def get_logger(**fields: Any) -> structlog.stdlib.BoundLogger:
+    """A logger whose every line carries `fields`. Leaves structlog's global configuration alone."""
+    logger = structlog.wrap_logger(
+        logging.getLogger("beatd"),
+        processors=[structlog.stdlib.filter_by_level, structlog.processors.format_exc_info, _to_record],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        context_class=dict,
+    )
+    return cast("structlog.stdlib.BoundLogger", logger.bind(**fields))
+
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]
+
+
+class _Event:
+    """The message of a log record of ours: plain values, passwords hidden; its text is the readable line."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.fields = {name: _plain(value) for name, value in fields.items()}
+
+    def __str__(self) -> str:
+        return _line(self.fields)
+
+
+def _to_record(_logger: Any, _method: str, fields: Any) -> tuple[tuple[_Event], dict[str, Any]]:
+    return (_Event({"event": fields.pop("event"), **fields}),), {}
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it, times in UTC, passwords in its texts hidden."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, datetime):
+        return _instant(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    return redact(str(value))
+
+
+def _instant(value: datetime) -> str:
+    if value.tzinfo is None:
+        return value.isoformat()
+    text = value.astimezone(UTC).isoformat(timespec="milliseconds" if value.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+# Lines
+
+
+class _Line(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = record.msg.fields if isinstance(record.msg, _Event) else self._foreign(record)
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return self.render(time.replace("+00:00", "Z"), record.levelname.lower(), fields)
+
+    def _foreign(self, record: logging.LogRecord) -> dict[str, Any]:
+        fields = {"event": "library.message", "logger": record.name, "message": record.getMessage()}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return {name: _plain(value) for name, value in fields.items()}
+
+    def render(self, time: str, level: str, fields: Mapping[str, Any]) -> str:
+        raise NotImplementedError
+
+
+class _JsonLine(_Line):
+    def render(self, time: str, level: str, fields: Mapping[str, Any]) -> str:
+        return json.dumps({"timestamp": time, "level": level, **fields})
+
+
+class _TextLine(_Line):
+    def render(self, time: str, level: str, fields: Mapping[str, Any]) -> str:
+        return f"{time} {level:<7} {_line(fields)}"
+
+
+class _JournalLine(_Line):
+    def render(self, time: str, level: str, fields: Mapping[str, Any]) -> str:
+        return f"<{_PRIORITIES.get(level, 6)}>{_line(fields)}"
+
+
+def _line(fields: Mapping[str, Any]) -> str:
+    pairs = [f"{name}={_word(value)}" for name, value in fields.items() if name != "event"]
+    return " ".join([_word(fields["event"]), *pairs])
+
+
+def _word(value: Any) -> str:
+    """The value as one word: quoted where it is not, control characters escaped (no line is two)."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if text and text.isprintable() and not set(text) & set(' "='):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped) + '"'
