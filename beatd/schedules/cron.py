@@ -35,6 +35,7 @@ NICKNAMES = {
 _EXAMPLE = "30 6 * * 1-5"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_LONGEST_EXPRESSION = 1000
 _LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -217,7 +218,8 @@ class _Kind:
         open_end = self.high if slash else first
         last = self._value(last_text, item) if dash else open_end
         if first > last:
-            raise self._problem(item, f"the range runs backwards; did you mean {self._turned(first, last)}?")
+            hint = "" if slash else f"; did you mean {self._turned(first, last)!r}?"
+            raise self._problem(item, f"the range runs backwards{hint}")
         return range(first, last + 1, step)
 
     def _value(self, text: str, item: str) -> int:
@@ -226,38 +228,43 @@ class _Kind:
             return self.names.index(lowered) + self.first_name
         if not (text.isascii() and text.isdigit()):
             raise self._problem(item, self._not_a_value(text))
-        value = int(text) if len(text) <= 9 else self.high + 1
+        value = int(text)
         if not self.low <= value <= self.high:
             raise self._problem(item, f"{text} is not in {self.low}-{self.high}")
         return value
 
     def _step(self, item: str, text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        if not (text.isascii() and text.isdigit()):
             raise self._problem(item, "a step is one whole number after one '/'")
         if int(text) == 0:
             raise self._problem(item, "a step is at least 1")
         return int(text)
 
     def _turned(self, first: int, last: int) -> str:
-        """What a backward range probably means, as cron can say it."""
-        if self.name == "day-of-week" and last == 0:
-            return repr(f"{first}-7")
-        head = f"{first}-{min(self.high, 6 if self.name == 'day-of-week' else self.high)}"
-        tail = f"{self.low}-{last}"
-        parts = (part.split("-")[0] if len(set(part.split("-"))) == 1 else part for part in (head, tail))
-        return repr(",".join(parts))
+        """What a backward range probably means, in a form that cron has."""
+        if self.high == 7 and last == 0:
+            return f"{first}-7"
+        if self.high == 7 and first == 7:
+            return f"0-{last}"
+        end = 6 if self.high == 7 else self.high
+        head = f"{first}-{end}" if first < end else f"{first}"
+        tail = f"{self.low}-{last}" if last > self.low else f"{last}"
+        return f"{head},{tail}"
 
     def _not_a_value(self, text: str) -> str:
+        allowed = f"{self.low}-{self.high}"
+        if self.names:
+            allowed += f" or {self.names[0].upper()}-{self.names[-1].upper()}"
+        if not text:
+            return f"a number is missing; allowed are {allowed}"
+        if text == "*":
+            return "'*' stands alone or before a step"
+        if set(text) & set("\u2010\u2011\u2012\u2013\u2014\u2212"):
+            return "that dash is not '-'"
         for name in self.names:
-            if len(text) > 3 and text.isalpha() and text.lower().startswith(name):
+            if text.isalpha() and text.lower().startswith(name):
                 return f"names have three letters: {name.upper()!r}"
-        names = f" or {self.names[0].upper()}-{self.names[-1].upper()}" if self.names else ""
-        wrong = f"{text!r} is not" if text else "a number is missing;"
-        return (
-            f"{wrong} {self.low}-{self.high}{names}"
-            if text
-            else f"{wrong} allowed are {self.low}-{self.high}{names}"
-        )
+        return f"{text!r} is not {allowed}"
 
     def _refuse_foreign_forms(self, item: str) -> None:
         """Forms of other schedulers, and those of ours that this version does not have yet."""
@@ -277,13 +284,13 @@ _LATER = "this version does not have it yet"
 _FOREIGN_FORMS = (
     (r"\?", "Quartz's '?' is not cron; write '*'"),
     (r"R(\(.*\))?(/\d+)?", "random values are not cron; write a number"),
-    (r"H(\(.*\))?(/\d+)?", f"'H' (a hashed value): {_LATER}"),
-    (r".*~.*", f"'a~b' (one value of a range): {_LATER}"),
-    (r"LW|WL", f"'LW' (last weekday of the month): {_LATER}"),
-    (r"L", f"'L' (last day): {_LATER}"),
-    (r"\w+L|L\d+", f"'5L' (last Friday): {_LATER}"),
-    (r".*#.*", f"'5#2' (second Friday): {_LATER}"),
-    (r"W\d+|\d+W|L-\d+", "Quartz's form is not cron"),
+    (r"H(\(.*\))?(/\d+)?", f"'H' is a hashed value; {_LATER}"),
+    (r".*~.*", f"'~' is one value of a range; {_LATER}"),
+    (r"LW|WL", f"'LW' is the last weekday of the month; {_LATER}"),
+    (r"L", f"'L' is the last day; {_LATER}"),
+    (rf"([0-7]|{'|'.join(_WEEKDAYS)})L", f"'L' after a weekday is its last in the month; {_LATER}"),
+    (r".*#.*", f"'#' is the n-th such weekday of the month; {_LATER}"),
+    (r"W\d+|\d+W|L-?\d+", "that form is Quartz's, not cron's"),
 )
 
 _FIELDS = (
@@ -305,6 +312,10 @@ def _parse_fields(expression: str) -> list[_Field]:
 
 def _split(expression: str) -> Sequence[str]:
     """The five texts. Only blanks and tabs part fields, as in cron: not what merely looks like a blank."""
+    if len(expression) > _LONGEST_EXPRESSION:
+        excerpt = expression[:40] + "..."
+        problem = f"has {len(expression)} characters; at most {_LONGEST_EXPRESSION} are read"
+        raise FieldError("cron", excerpt, problem, example=_EXAMPLE)
     stripped = expression.strip(" \t\r\n")
     if stripped.startswith("@"):
         return _nickname(expression, stripped).split()
@@ -327,18 +338,23 @@ def _nickname(expression: str, name: str) -> str:
 
 
 def _wrong_count(texts: Sequence[str]) -> str:
+    """What was probably meant by too few or too many fields."""
     first = texts[0] if texts else ""
     if re.match(r"(CRON_)?TZ=", first):
         return "the zone is a field of its own: timezone"
+    if re.match(r"rate\(|every$", first, re.IGNORECASE) or (len(texts) == 2 and texts[1].isalpha()):
+        return "that looks like an interval, which is given as every, such as '5m'"
+    if any(text.endswith((",", "-")) or text.startswith((",", "-")) for text in texts):
+        return "lists and ranges have no blanks in them"
     if len(texts) == 6:
         return (
-            f"six fields are read as second ({first!r}), minute, hour, day-of-month, month, day-of-week; "
-            f"{_LATER}: give five, {' '.join(texts[1:])!r} if every minute's second 0 will do"
+            f"six fields are read as second {first!r} before the usual five {' '.join(texts[1:])!r}; "
+            f"seconds: {_LATER}, leave them out"
         )
     if len(texts) == 7:
         return (
-            f"seven fields look like second ({first!r}), minute, hour, day-of-month, month, day-of-week, "
-            f"year ({texts[6]!r}), as Quartz has them; give five, minute to day-of-week"
+            f"seven fields look like Quartz's second {first!r}, then {' '.join(texts[1:6])!r}, "
+            f"then year {texts[6]!r}; cron has only the five in between"
         )
     fields = "1 field" if len(texts) == 1 else f"{len(texts)} fields"
     return f"has {fields}; five are needed: minute, hour, day-of-month, month, day-of-week"

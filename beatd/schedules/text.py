@@ -21,6 +21,9 @@ _UNITS = {
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit in _UNITS))
 _ZONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 
+# What else lies among the zone files: copies, and names for "whatever this machine has".
+_NOT_A_ZONE = re.compile(r"(posix|right)/|(localtime|posixrules|Factory)$")
+
 
 def parse_duration(text: str, field: str) -> timedelta:
     """`30s`, `5m`, `2h`, `1d`, `1w`, or several, largest first: `1h30m`. Longer than nothing.
@@ -87,16 +90,12 @@ def parse_zone(name: str, field: str = "timezone") -> ZoneInfo:
 
     Raises FieldError of the given field, with names that may have been meant.
     """
-    if _ZONE_NAME.fullmatch(name) is None:
+    if _ZONE_NAME.fullmatch(name) is None or _NOT_A_ZONE.match(name):
         raise _unknown_zone(name, field)
     try:
-        zone = ZoneInfo(name)
+        return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise _unknown_zone(name, field) from None
-    if zone.key not in available_timezones():
-        # Files beside the zones, and names in the wrong case on a file system that does not care.
-        raise _unknown_zone(name, field)
-    return zone
 
 
 def _duration_problem(text: str) -> str:
@@ -108,15 +107,19 @@ def _duration_problem(text: str) -> str:
 
 
 def _unknown_zone(name: str, field: str) -> FieldError:
-    known = {zone.lower(): zone for zone in available_timezones()}
-    cities = {zone.rpartition("/")[2].lower(): zone for zone in sorted(known.values(), reverse=True)}
-    wanted = name.lower().replace(" ", "_")
-    near = [cities[wanted]] if wanted in cities else []
-    near += [known[match] for match in get_close_matches(wanted, known, n=3, cutoff=0.7)]
-    near += [
-        cities[match] for match in get_close_matches(wanted.rpartition("/")[2], cities, n=2, cutoff=0.75)
-    ]
     problem = "is not an IANA time zone"
-    if near:
-        problem += f"; did you mean {' or '.join(repr(zone) for zone in dict.fromkeys(near[:3]))}?"
+    if near := _zones_near(name.lower().replace(" ", "_")):
+        problem += f"; did you mean {' or '.join(repr(zone) for zone in near)}?"
     return FieldError(field, name, problem, example="Europe/Berlin")
+
+
+def _zones_near(wanted: str) -> list[str]:
+    """Up to three zones: the one of this name in another case, or like it, or whose city is like it."""
+    zones = {zone.lower(): zone for zone in available_timezones() if not _NOT_A_ZONE.match(zone)}
+    if wanted in zones:
+        return [zones[wanted]]
+    cities = {zone.rpartition("/")[2]: zones[zone] for zone in sorted(zones, reverse=True)}
+    city = wanted.rpartition("/")[2]
+    near = [cities[match] for match in get_close_matches(city, cities, n=1, cutoff=0.85)]
+    near += [zones[match] for match in get_close_matches(wanted, zones, n=3, cutoff=0.75)]
+    return list(dict.fromkeys(near))[:3]
