@@ -1,0 +1,189 @@
+"""The Celery app that gives messages their form, and what can be asked of its broker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Celery
+from celery.app.utils import find_app
+from kombu.connection import Connection
+from kombu.utils.url import maybe_sanitize_url
+
+from beatd.errors import BrokerUnavailable, Conflict, FieldError, InvalidInput
+
+_EXAMPLE_URL = "amqp://user:password@host:5672/vhost"
+
+
+def load_app(
+    path: str | None,
+    broker_url: str | None,
+    *,
+    transport_options: Mapping[str, Any] | None = None,
+    default_queue: str = "beatd",
+    timezone: str = "UTC",
+) -> Celery:
+    """The operator's app at `path` (`proj.celery:app`, found as `celery --app` finds it), or beatd's own.
+
+    A `broker_url` replaces the operator's; `default_queue` and `timezone` concern beatd's own app only.
+    Raises InvalidInput.
+    """
+    app = _own_app(default_queue, timezone) if path is None else _operators_app(path)
+    if broker_url is not None:
+        app.conf.broker_url = app.conf.broker_read_url = app.conf.broker_write_url = broker_url
+    if transport_options:
+        app.conf.broker_transport_options = {**app.conf.broker_transport_options, **transport_options}
+    driver_type(app)
+    return app
+
+
+def _own_app(default_queue: str, timezone: str) -> Celery:
+    app = Celery("beatd", set_as_current=False, include=["beatd.worker.tasks"])
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        result_serializer="json",
+        task_default_queue=default_queue,
+        enable_utc=True,
+        timezone=timezone,
+        broker_connection_retry_on_startup=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+    )
+    return app
+
+
+def _operators_app(path: str) -> Celery:
+    try:
+        app = find_app(path)  # puts the working directory on sys.path, as `celery --app` does
+    except Exception as error:
+        problem = f"cannot be imported: {type(error).__name__}: {error}"
+        raise _bad_app(path, problem) from error
+    if not isinstance(app, Celery):
+        raise _bad_app(path, f"is a {type(app).__name__}, not a Celery app")
+    return app
+
+
+def _bad_app(path: str, problem: str) -> InvalidInput:
+    return InvalidInput([FieldError("celery.app", path, problem, example="proj.celery:app")])
+
+
+# Connections -------------------------------------------------------------------------------------
+
+
+def driver_type(app: Celery) -> str:
+    """kombu's name for the kind of broker: amqp, redis, sql, filesystem … Does not connect.
+
+    Raises InvalidInput for a URL whose transport is unknown or not installed.
+    """
+    with app.connection_for_write() as connection:
+        try:
+            return str(connection.transport.driver_type)
+        except Exception as error:
+            url = maybe_sanitize_url(app.conf.broker_write_url or "")
+            problem = f"kombu has no such transport, or its library is missing ({error})"
+            raise InvalidInput([FieldError("broker.url", url, problem, example=_EXAMPLE_URL)]) from error
+
+
+def connect(
+    app: Celery, *, timeout: float, heartbeat: float = 30, options: Mapping[str, Any] | None = None
+) -> Connection:
+    """A new connection of the caller's, made; each of the URL's fail-over hosts is tried once.
+
+    Raises BrokerUnavailable.
+    """
+    connection: Connection = app.connection_for_write(
+        heartbeat=heartbeat, connect_timeout=timeout, transport_options=dict(options or {})
+    )
+    try:
+        hosts = len(connection.alt or ()) or 1
+        connection.ensure_connection(max_retries=hosts - 1, interval_start=0, interval_step=0)
+    except Exception as error:
+        text = unavailable(connection, error)
+        release(connection)
+        raise text from error
+    return connection
+
+
+def release(connection: Connection) -> None:
+    """Closes it as well as it can be closed."""
+    try:
+        connection.release()
+    except Exception:  # the peer is gone: nothing of it is wanted any more
+        connection.collect()
+
+
+def unavailable(connection: Connection, error: BaseException) -> BrokerUnavailable:
+    return BrokerUnavailable(f"broker {address(connection)}: {without_secret(connection, error)}")
+
+
+def address(connection: Connection) -> str:
+    """The broker's URL without its password."""
+    return str(connection.as_uri())
+
+
+def without_secret(connection: Connection | None, error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    password = connection.password if connection is not None else None
+    return text.replace(password, "**") if isinstance(password, str) and len(password) > 2 else text
+
+
+# What a person asks of the broker ----------------------------------------------------------------
+
+
+def ping(app: Celery, timeout: float = 5.0) -> str:
+    """Connects and describes the broker (`RabbitMQ 3.10.8 at amqp://…`). Raises BrokerUnavailable."""
+    connection = connect(app, timeout=timeout, options=_timeouts(app, timeout))
+    try:
+        connection.default_channel  # noqa: B018 virtual transports look at their store only now
+        return f"{_product(connection)} at {address(connection)}"
+    except Exception as error:
+        raise unavailable(connection, error) from error
+    finally:
+        release(connection)
+
+
+def _product(connection: Connection) -> str:
+    properties = getattr(connection.connection, "server_properties", None)
+    if properties:
+        return f"{properties.get('product', 'AMQP broker')} {properties.get('version', '')}".strip()
+    return f"kombu transport {connection.transport.driver_type}"
+
+
+def _timeouts(app: Celery, timeout: float) -> dict[str, Any]:
+    if driver_type(app) != "redis":
+        return {}
+    return {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+
+
+def revoke(app: Celery, run_id: str, terminate: bool, timeout: float = 5.0) -> None:
+    """Tells all workers not to start the run, and with `terminate` to end it if it has started.
+
+    Raises Conflict on a transport that cannot broadcast, BrokerUnavailable.
+    """
+    with _broadcasting(app, timeout) as connection:
+        try:
+            app.control.revoke(run_id, terminate=terminate, signal="SIGTERM", connection=connection)
+        except Exception as error:
+            raise unavailable(connection, error) from error
+
+
+def workers(app: Celery, timeout: float = 1.0) -> dict[str, dict[str, Any]]:
+    """The workers that answer within `timeout` seconds, by name, with their statistics.
+
+    Raises Conflict on a transport that cannot broadcast, BrokerUnavailable.
+    """
+    with _broadcasting(app, 5.0) as connection:
+        try:
+            return dict(app.control.inspect(timeout=timeout, connection=connection).stats() or {})
+        except Exception as error:
+            raise unavailable(connection, error) from error
+
+
+def _broadcasting(app: Celery, timeout: float) -> Any:
+    connection = connect(app, timeout=timeout, options=_timeouts(app, timeout))
+    if not connection.supports_exchange_type("fanout"):
+        kind = connection.transport.driver_type
+        release(connection)
+        raise Conflict(f"the {kind} transport cannot broadcast to workers")
+    return connection

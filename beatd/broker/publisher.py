@@ -1,0 +1,99 @@
+"""How the dispatcher publishes, whatever the transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from celery import Celery
+
+from beatd.planning.task import TaskSpec
+
+Status = Literal["confirmed", "refused", "expired", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One run to publish. Equal `version` means equal `spec` (its message is prepared once)."""
+
+    run_id: str
+    version: Hashable
+    spec: TaskSpec
+    fire_time: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`confirmed`: the broker holds it. `refused`: it never will take it, `error` says why.
+    `expired`: its expiry had come, nothing was sent. `unknown`: perhaps it holds it; publish again.
+    """
+
+    run_id: str
+    status: Status
+    error: str | None = None
+
+
+class Publisher(Protocol):
+    """Owned by one thread. Reconnects by itself when it is next used."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker takes nothing at present (an alarm of memory or disk)."""
+
+    def publish(self, batch: Sequence[Outgoing], now: Callable[[], datetime]) -> list[Outcome]:
+        """One outcome per run, in their order, within `confirm_timeout`.
+
+        A connection that is lost on the way makes the unconfirmed ones `unknown`.
+        Raises BrokerUnavailable only when it cannot connect.
+        """
+
+    def pump(self) -> None:
+        """To be called every few seconds while idle: heartbeats, the broker's notices.
+
+        Raises BrokerUnavailable when the connection was lost or cannot be made again.
+        """
+
+    def close(self) -> None: ...
+
+
+def open_publisher(
+    app: Celery,
+    *,
+    reports_queue: str | None,
+    window: int = 500,
+    confirm_timeout: float = 30.0,
+    connect_timeout: float = 5.0,
+) -> Publisher:
+    """Connects. Raises BrokerUnavailable, and InvalidInput for a broker URL that kombu cannot use.
+
+    `window`: how many messages may be unconfirmed at a time; `confirm_timeout`: seconds a call of
+    `publish` may take; `reports_queue`: where workers are told to report to.
+    """
+    from beatd.broker.amqp import AmqpPublisher
+    from beatd.broker.app import driver_type
+    from beatd.broker.generic import GenericPublisher
+    from beatd.broker.redis import RedisPublisher
+
+    match driver_type(app):
+        case "amqp":
+            return AmqpPublisher(
+                app,
+                reports_queue=reports_queue,
+                window=window,
+                confirm_timeout=confirm_timeout,
+                connect_timeout=connect_timeout,
+            )
+        case "redis":
+            return RedisPublisher(
+                app,
+                reports_queue=reports_queue,
+                window=window,
+                confirm_timeout=confirm_timeout,
+                connect_timeout=connect_timeout,
+            )
+    return GenericPublisher(
+        app, reports_queue=reports_queue, confirm_timeout=confirm_timeout, connect_timeout=connect_timeout
+    )
