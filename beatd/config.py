@@ -521,7 +521,7 @@ def _from_environment(environ: Mapping[str, str], unknown: list[FieldError]) -> 
     for name in sorted(ours.keys() - VARIABLES.keys() - {CONFIG_VARIABLE}):
         if not _SERVICE_LINK.fullmatch(name):
             hint = _did_you_mean(name, difflib.get_close_matches(name, VARIABLES, n=1))
-            unknown.append(FieldError(name, redact(ours[name]), f"unknown variable{hint}"))
+            unknown.append(FieldError(name, _shown(name, ours[name]), f"unknown variable{hint}"))
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in ours.items() if name in VARIABLES}
     try:
@@ -568,15 +568,19 @@ def _finding(detail: Any, given: Mapping[str, _Given]) -> FieldError:
     problem = str(cause) if isinstance(cause, ValueError) else detail["msg"]
     if key in _SECTIONS:
         problem = f"must be a table: [{key}]"
-    return FieldError(key, _shown(value), problem, example=_example(key), where=item.where if item else None)
+    example = None if problem.endswith("?") else _example(key)
+    return FieldError(key, _shown(key, value), problem, example=example, where=item.where if item else None)
 
 
-def _shown(value: Any) -> Any:
-    """The value as an error may show it: tables, which may hold passwords under any name, not at all."""
-    if isinstance(value, dict):
-        return "…"
+def _shown(name: str, value: Any) -> Any:
+    """The value as an error may show it: not at all where it may be a password that `redact` cannot see."""
     if isinstance(value, timedelta):
         return f"{value.total_seconds():.0f}s"
+    text = str(value)
+    secret_by_name = redact(f"{name}={text}").startswith(f"{name}=***")
+    broken_url = "@" in text and not re.fullmatch(r"[\w+.\-]+://\S+", text)
+    if isinstance(value, dict | list) or secret_by_name or broken_url:
+        return "…"
     return redact(value) if isinstance(value, str) else value
 
 
@@ -584,7 +588,7 @@ def _example(key: str) -> str | None:
     field = KEYS.get(key)
     if field is None:
         return None
-    return str(field.examples[0] if field.examples else _shown(field.default))
+    return str(field.examples[0] if field.examples else _shown(key, field.default))
 
 
 def _unknown_key(key: str, value: Any, where: str) -> FieldError:
@@ -596,7 +600,7 @@ def _unknown_key(key: str, value: Any, where: str) -> FieldError:
     if elsewhere and not hint:
         hint = _did_you_mean(name, elsewhere)
     kind = "table" if isinstance(value, dict) else "key"
-    return FieldError(key, _shown(value), f"unknown {kind}{hint}", where=where)
+    return FieldError(key, _shown(key, value), f"unknown {kind}{hint}", where=where)
 
 
 def _did_you_mean(wrong: str, close: Sequence[str]) -> str:

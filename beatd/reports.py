@@ -13,6 +13,11 @@ REPORTS_HEADER = "beatd_reports"
 ENTRY_HEADER = "beatd_entry"
 FIRE_TIME_HEADER = "beatd_fire_time"
 
+#: The reports queue is durable, on an exchange of its own name (direct). Whoever declares it, the
+#: daemon or a worker, does it with these arguments: RabbitMQ refuses a second wording. When full, the
+#: oldest reports go (its default): workers are never held up by a daemon that is away.
+QUEUE_ARGUMENTS = {"x-max-length-bytes": 256 * 1024 * 1024}
+
 #: Later states of one attempt have higher ranks; a report is news if its (retries, rank) is greater.
 RANKS = {"started": 1, "retrying": 2, "succeeded": 3, "failed": 3, "revoked": 3, "expired": 3}
 

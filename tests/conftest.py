@@ -23,6 +23,18 @@ S = TypeVar("S", bound=Server)
 USED = pytest.StashKey[list[str]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--acceptance", action="store_true", help="acceptance tests in their long form; they print lateness"
+    )
+
+
+@pytest.fixture(scope="session")
+def acceptance_seconds(pytestconfig: pytest.Config) -> int:
+    """Over how many seconds of real time an acceptance test spreads its fires."""
+    return 120 if pytestconfig.getoption("--acceptance") else 20
+
+
 @pytest.fixture(scope="session")
 def keeper() -> Iterator[Keeper]:
     """Ends what is given to `keeper.watch(pid)` when the session ends, even if pytest is killed."""

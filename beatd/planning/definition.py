@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -59,11 +59,11 @@ def parse_definition(columns: Columns, *, created_at: datetime, default_timezone
     reader = _Reader(columns)
     name = reader.read("name", _name) or ""
     timezone = reader.read("timezone", lambda text: parse_zone(_text("timezone", text)), default_timezone)
-    schedule = reader.group(lambda: _schedule(columns, timezone, created_at)) if timezone else None
+    schedule = reader.group(lambda: _schedule(columns, timezone or ZoneInfo("UTC"), created_at))
     task = _task(reader, name)
     policies = _policies(reader)
-    reader.raise_findings()
-    assert timezone is not None and schedule is not None
+    if timezone is None or schedule is None or reader.findings:
+        raise InvalidInput(reader.findings)
     return Definition(name, bool(columns.get("enabled", True)), schedule, timezone, task, policies)
 
 
@@ -72,7 +72,7 @@ class _Reader:
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
-        self._findings: list[FieldError] = []
+        self.findings: list[FieldError] = []
 
     def read(self, column: str, parse: Callable[[Any], _T], default: Any = None) -> _T | None:
         value = self._columns.get(column)
@@ -83,14 +83,10 @@ class _Reader:
         try:
             return parse()
         except FieldError as finding:
-            self._findings.append(finding)
+            self.findings.append(finding)
         except InvalidInput as several:
-            self._findings += several.findings
+            self.findings += several.findings
         return None
-
-    def raise_findings(self) -> None:
-        if self._findings:
-            raise InvalidInput(self._findings)
 
 
 def _schedule(columns: Columns, timezone: ZoneInfo, created_at: datetime) -> Schedule:
@@ -131,7 +127,10 @@ def _schedule(columns: Columns, timezone: ZoneInfo, created_at: datetime) -> Sch
 
 
 def _task(reader: _Reader, entry: str) -> TaskSpec:
-    spec = TaskSpec(
+    def word(column: str) -> str | None:
+        return reader.read(column, lambda text: _text(column, text))
+
+    return TaskSpec(
         entry=entry,
         task=reader.read("task", _task_name, "") or "",
         args=tuple(reader.read("args", lambda text: _json("args", text, list, "[1, 2]")) or ()),
@@ -139,6 +138,11 @@ def _task(reader: _Reader, entry: str) -> TaskSpec:
         headers=reader.read("headers", lambda text: _json("headers", text, dict, '{"key": "value"}')) or {},
         link=reader.read("link", lambda text: _names("link", text)) or (),
         link_error=reader.read("link_error", lambda text: _names("link_error", text)) or (),
+        queue=word("queue"),
+        exchange=word("exchange"),
+        routing_key=word("routing_key"),
+        serializer=word("serializer"),
+        compression=word("compression"),
         priority=reader.read("priority", lambda value: _whole("priority", value, 0, _PRIORITY)),
         time_limit=_seconds(reader, "time_limit"),
         soft_time_limit=_seconds(reader, "soft_time_limit"),
@@ -147,9 +151,6 @@ def _task(reader: _Reader, entry: str) -> TaskSpec:
             "exchange_type", lambda text: _one_of("exchange_type", text, ("direct", "topic"))
         ),
     )
-    names = ("queue", "exchange", "routing_key", "serializer", "compression")
-    words = {name: reader.read(name, lambda text, name=name: _text(name, text)) for name in names}
-    return replace(spec, **words)
 
 
 def _policies(reader: _Reader) -> Policies:

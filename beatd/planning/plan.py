@@ -140,7 +140,8 @@ def _settle(
         after = missed_until
     fires = [*chosen, *definition.schedule.fire_times(after, until)]
 
-    usable, reasons = [], []
+    usable: list[PlannedRun] = []
+    reasons: list[tuple[str, datetime]] = []
     for fire_time in fires:
         reason = _unusable(definition, fire_time, now)
         if reason is None and definition.policies.overlap == "skip" and (open_run or usable):
