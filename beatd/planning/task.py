@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 SHELL_TASK = "beatd.shell"
@@ -37,3 +39,13 @@ class TaskSpec:
     ignore_result: bool | None = None
     link: tuple[str, ...] = ()
     link_error: tuple[str, ...] = ()
+
+
+def run_id(installation: str, entry_id: int, fire_time: datetime, origin: str) -> str:
+    """The id of a run, known before anything is published: a uuid5 of what makes the run unique.
+
+    `installation` is a UUID, so that two installations on one broker never share an id; `fire_time`
+    is aware UTC.
+    """
+    name = f"{entry_id}/{fire_time.isoformat()}/{origin}"
+    return str(uuid.uuid5(uuid.UUID(installation), name))
