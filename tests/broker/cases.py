@@ -134,22 +134,39 @@ CASES = (
 )
 
 
+OPTIONS = (
+    "queue",
+    "exchange",
+    "exchange_type",
+    "routing_key",
+    "priority",
+    "serializer",
+    "compression",
+    "time_limit",
+    "soft_time_limit",
+    "ignore_result",
+)
+
+
 def send_with_celery(app: Celery, case: Case, task_id: str) -> None:
-    """The same call, as a person would write it."""
+    """The same call, as a person would write it, from a process that knows the exchanges in use."""
     spec = case.spec
-    options: dict[str, Any] = {}
-    for name in (
-        "queue exchange exchange_type routing_key priority serializer compression "
-        "time_limit soft_time_limit ignore_result"
-    ).split():
-        if getattr(spec, name) is not None:
-            options[name] = getattr(spec, name)
+    options = {name: getattr(spec, name) for name in OPTIONS if getattr(spec, name) is not None}
     if spec.headers:
         options["headers"] = dict(spec.headers)
     if spec.link:
         options["link"] = [app.signature(name) for name in spec.link]
     if spec.link_error:
         options["link_error"] = [app.signature(name) for name in spec.link_error]
-    app.send_task(
-        spec.task, args=spec.args, kwargs=dict(spec.kwargs), task_id=task_id, expires=case.expires, **options
-    )
+    with app.producer_or_acquire() as producer:
+        for queue in case.there_before:
+            queue(producer.channel).declare()
+        app.send_task(
+            spec.task,
+            args=spec.args,
+            kwargs=dict(spec.kwargs),
+            task_id=task_id,
+            expires=case.expires,
+            producer=producer,
+            **options,
+        )
