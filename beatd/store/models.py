@@ -168,9 +168,10 @@ runs = Table(
     Column("report_rank", SmallInteger, nullable=False, server_default=text("0")),
     Column("worker", Text),
     Column("started_at", Instant),
-    Column("heard_at", Instant),
     Column("finished_at", Instant),
+    # seconds a started run may go unheard of, and the instant that makes it
     Column("lost_after", Integer, nullable=False),
+    Column("lost_at", Instant),
     Column("result", Text),
     Column("error", Text),
     Column("reason", Text),
@@ -203,7 +204,7 @@ runs = Table(
     ),
     Index(
         "ix_runs_running",
-        "heard_at",
+        "lost_at",
         postgresql_where=text("state IN ('started', 'retrying')"),
         sqlite_where=text("state IN ('started', 'retrying')"),
     ),

@@ -1,0 +1,81 @@
+"""Definitions of entry versions, read from `entry_versions` and kept, for versions never change."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, tuple_
+
+from beatd.errors import InvalidInput
+from beatd.planning.definition import Definition, parse_definition
+from beatd.store.models import entry_versions
+
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of an entry. `definition` is None where `error` says why, or `deleted`."""
+
+    entry_id: int
+    version: int
+    changed_at: datetime
+    deleted: bool
+    definition: Definition | None
+    error: str | None
+
+
+class Definitions:
+    """Reads versions by (entry id, version); keeps the `size` used last. For one thread."""
+
+    def __init__(self, default_timezone: str = "UTC", size: int = 100_000) -> None:
+        self._default_timezone = default_timezone
+        self._size = size
+        self._kept: OrderedDict[Key, Version] = OrderedDict()
+
+    def get(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, Version]:
+        """The versions that exist of those asked for."""
+        wanted = set(keys)
+        missing = [key for key in wanted if key not in self._kept]
+        for start in range(0, len(missing), 500):
+            self._load(connection, missing[start : start + 500])
+        found = {key: self._kept[key] for key in wanted if key in self._kept}
+        for key in found:
+            self._kept.move_to_end(key)
+        while len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+        return found
+
+    def _load(self, connection: Connection, keys: list[Key]) -> None:
+        table = entry_versions
+        query = select(
+            table.c.entry_id, table.c.version, table.c.operation, table.c.definition, table.c.changed_at
+        ).where(tuple_(table.c.entry_id, table.c.version).in_(keys))
+        for row in connection.execute(query):
+            version = self._read(row.entry_id, row.version, row.operation, row.definition, row.changed_at)
+            self._kept[row.entry_id, row.version] = version
+
+    def _read(
+        self, entry_id: int, version: int, operation: str, definition: str, changed_at: datetime
+    ) -> Version:
+        if operation == "delete":
+            return Version(entry_id, version, changed_at, True, None, None)
+        columns = json.loads(definition)
+        try:
+            parsed = parse_definition(
+                columns, created_at=_created_at(columns), default_timezone=self._default_timezone
+            )
+        except InvalidInput as error:
+            return Version(entry_id, version, changed_at, False, None, str(error))
+        return Version(entry_id, version, changed_at, False, parsed, None)
+
+
+def _created_at(columns: dict[str, Any]) -> datetime:
+    """Databases write the instant into JSON with their own offset, or without one where it is UTC."""
+    instant = datetime.fromisoformat(columns["created_at"])
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -1,0 +1,332 @@
+"""The runs as the daemon writes them: recorded, leased, published, reported on, closed, cut.
+
+Every change names the state it expects to find; who finds another has lost a race, which is normal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from beatd.reports import Report
+from beatd.store.dialects import Dialect
+from beatd.store.models import FINAL_STATES, claims, nudges, runs, suppressions
+
+#: A run that is still `published` this long after its expiry counts as expired.
+EXPIRY_SLACK = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRun:
+    """A recorded run that its owner is to publish."""
+
+    id: str
+    entry_id: int
+    version: int
+    fire_time: datetime
+    due_time: datetime
+    expires_at: datetime | None
+    attempt: int
+
+
+_OUTBOX_COLUMNS = [runs.c[name] for name in OutboxRun.__dataclass_fields__]
+
+
+def record(connection: Connection, dialect: Dialect, rows: Sequence[dict[str, Any]]) -> list[OutboxRun]:
+    """Inserts runs; those that exist already are passed over. Returns the ones inserted here."""
+    if not rows:
+        return []
+    inserted = connection.execute(dialect.insert_new(runs), list(rows)).rowcount
+    new = [_outbox_run(row) for row in rows]
+    if inserted == len(rows):
+        return new
+    # Only a restored backup gets here: some fires had their run already. Those are not ours to publish.
+    owner, lease = rows[0]["owner"], rows[0]["lease_until"]
+    query = select(runs.c.id).where(
+        runs.c.id.in_([run.id for run in new]), runs.c.owner == owner, runs.c.lease_until == lease
+    )
+    ours = set(connection.execute(query).scalars())
+    return [run for run in new if run.id in ours]
+
+
+def _outbox_run(row: dict[str, Any]) -> OutboxRun:
+    return OutboxRun(**{name: row.get(name, 1) for name in OutboxRun.__dataclass_fields__})
+
+
+def take_lapsed(
+    connection: Connection, dialect: Dialect, owner: str, now: datetime, lease_until: datetime, limit: int
+) -> list[OutboxRun]:
+    """Takes over pending runs whose lease has lapsed, whoever had it, the caller included."""
+    query = (
+        select(*_OUTBOX_COLUMNS)
+        .where(runs.c.state == "pending", runs.c.lease_until <= now)
+        .order_by(runs.c.lease_until)
+        .limit(limit)
+    )
+    rows = connection.execute(dialect.skip_locked(query)).all()
+    if not rows:
+        return []
+    connection.execute(
+        update(runs)
+        .where(runs.c.id.in_([row.id for row in rows]))
+        .values(owner=owner, lease_until=lease_until, attempt=runs.c.attempt + 1)
+    )
+    return [OutboxRun(*row[:-1], attempt=row.attempt + 1) for row in rows]
+
+
+def renew(connection: Connection, owner: str, leased: Sequence[OutboxRun], lease_until: datetime) -> set[str]:
+    """Lengthens leases; returns the ids of the runs that are still the owner's to publish."""
+    if not leased:
+        return set()
+    held = and_(_held(owner, leased), runs.c.lease_until < lease_until)
+    connection.execute(update(runs).where(held).values(lease_until=lease_until))
+    return set(connection.execute(select(runs.c.id).where(_held(owner, leased))).scalars())
+
+
+def mark_published(connection: Connection, owner: str, confirmed: Sequence[OutboxRun], at: datetime) -> int:
+    """The broker holds these messages. Runs that a report or another node has moved on stay as they are."""
+    return _close(connection, owner, confirmed, state="published", published_at=at)
+
+
+def mark_expired(connection: Connection, owner: str, stale: Sequence[OutboxRun], at: datetime) -> int:
+    reason = "expired before it could be published"
+    return _close(connection, owner, stale, state="expired", finished_at=at, reason=reason)
+
+
+def mark_refused(connection: Connection, owner: str, refused: OutboxRun, at: datetime, error: str) -> int:
+    """The message can never be sent; trying again would not help."""
+    return _close(
+        connection, owner, [refused], state="failed", finished_at=at, error=error, reason="not published"
+    )
+
+
+def release(
+    connection: Connection, owner: str, unsent: Sequence[OutboxRun], retry_at: datetime, error: str | None
+) -> int:
+    """Gives runs back to the outbox, to be taken again from `retry_at` on, by any node."""
+    if not unsent:
+        return 0
+    return connection.execute(
+        update(runs).where(_held(owner, unsent)).values(owner=None, lease_until=retry_at, error=error)
+    ).rowcount
+
+
+def release_owned_by(connection: Connection, owners: Sequence[str], now: datetime) -> int:
+    """Lets the leases of nodes that are known to be dead lapse at once."""
+    if not owners:
+        return 0
+    return connection.execute(
+        update(runs)
+        .where(runs.c.state == "pending", runs.c.owner.in_(owners), runs.c.lease_until > now)
+        .values(lease_until=now)
+    ).rowcount
+
+
+def _close(connection: Connection, owner: str, closed: Sequence[OutboxRun], **values: Any) -> int:
+    if not closed:
+        return 0
+    values = {"owner": None, "lease_until": None, "error": None, **values}
+    return connection.execute(update(runs).where(_held(owner, closed)).values(**values)).rowcount
+
+
+def _held(owner: str, leased: Sequence[OutboxRun]) -> ColumnElement[bool]:
+    """Still pending, still leased to this owner, by the same taking."""
+    by_attempt: dict[int, list[str]] = {}
+    for run in leased:
+        by_attempt.setdefault(run.attempt, []).append(run.id)
+    same = [and_(runs.c.attempt == attempt, runs.c.id.in_(ids)) for attempt, ids in by_attempt.items()]
+    return and_(runs.c.state == "pending", runs.c.owner == owner, or_(*same))
+
+
+_REPORTED = (
+    update(runs)
+    .where(
+        runs.c.id == bindparam("b_id"),
+        or_(
+            runs.c.retries < bindparam("b_retries"),
+            and_(runs.c.retries == bindparam("b_retries"), runs.c.report_rank < bindparam("b_rank")),
+        ),
+    )
+    .values(
+        state=bindparam("b_state"),
+        retries=bindparam("b_retries"),
+        report_rank=bindparam("b_rank"),
+        worker=bindparam("b_worker"),
+        started_at=func.coalesce(bindparam("b_started_at", type_=runs.c.started_at.type), runs.c.started_at),
+        finished_at=bindparam("b_finished_at"),
+        lost_at=bindparam("b_lost_at"),
+        result=bindparam("b_result"),
+        error=bindparam("b_error"),
+        reason=None,
+        owner=None,
+        lease_until=None,
+    )
+)
+
+
+def apply_reports(connection: Connection, reports: Iterable[Report], now: datetime) -> int:
+    """Writes what workers told; returns how many runs it was news for.
+
+    Reports of one run are ordered by (retries, rank); late and repeated ones change nothing. They are
+    accepted from `pending` on, for they may overtake our own bookkeeping, and they overrule what the
+    daemon inferred (`expired`, `lost`).
+    """
+    by_run: dict[str, list[Report]] = {}
+    for report in reports:
+        by_run.setdefault(report.run_id, []).append(report)
+    if not by_run:
+        return 0
+    query = select(runs.c.id, runs.c.lost_after).where(runs.c.id.in_(list(by_run)))
+    known = {row.id: row.lost_after for row in connection.execute(query)}
+    # in the order of ids: two daemons that close the same runs lock them in the same order
+    rows = [_reported(by_run[id_], now + timedelta(seconds=known[id_])) for id_ in sorted(known)]
+    return connection.execute(_REPORTED, rows).rowcount if rows else 0
+
+
+def _reported(told: list[Report], lost_at: datetime) -> dict[str, Any]:
+    told.sort(key=lambda report: report.order)
+    last = told[-1]
+    started = [report.at for report in told if report.state == "started"]
+    final = last.state in FINAL_STATES
+    return {
+        "b_id": last.run_id,
+        "b_state": last.state,
+        "b_retries": last.order[0],
+        "b_rank": last.order[1],
+        "b_worker": last.worker,
+        "b_started_at": started[-1] if started else None,
+        "b_finished_at": last.at if final else None,
+        "b_lost_at": None if final else lost_at,
+        "b_result": last.result,
+        "b_error": last.error,
+    }
+
+
+def close_unstarted(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
+    """Published runs that nobody claimed or reported on by their expiry, and a minute: expired."""
+    unclaimed = ~exists().where(claims.c.run_id == runs.c.id)
+    stale = and_(runs.c.state == "published", runs.c.expires_at < now - EXPIRY_SLACK, unclaimed)
+    values = {"state": "expired", "finished_at": now, "reason": "no worker started it before its expiry"}
+    return _close_found(connection, dialect, stale, limit, values)
+
+
+def close_unheard(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
+    """Started runs that nothing was heard of within their `lost_after`: lost."""
+    unheard = and_(runs.c.state.in_(("started", "retrying")), runs.c.lost_at < now)
+    values = {"state": "lost", "finished_at": now, "reason": "nothing was heard of it within lost_after"}
+    return _close_found(connection, dialect, unheard, limit, values)
+
+
+def close_lapsed_claims(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
+    """Runs whose worker let its claim lapse: the worker vanished, the run is lost."""
+    query = (
+        select(claims.c.run_id).where(claims.c.ended_at.is_(None), claims.c.lease_until < now).limit(limit)
+    )
+    ids = list(connection.execute(dialect.skip_locked(query)).scalars())
+    if not ids:
+        return 0
+    connection.execute(update(claims).where(claims.c.run_id.in_(ids)).values(ended_at=now))
+    return connection.execute(
+        update(runs)
+        .where(runs.c.id.in_(ids), runs.c.state.not_in(FINAL_STATES))
+        .values(state="lost", finished_at=now, reason="its worker vanished", owner=None, lease_until=None)
+    ).rowcount
+
+
+def publish_again(
+    connection: Connection, dialect: Dialect, now: datetime, after: timedelta, limit: int
+) -> int:
+    """Puts run-once runs that no worker has claimed back into the outbox.
+
+    For brokers that forget a message when the worker holding it is killed. Doing it in vain is
+    harmless: the run is claimed before it starts.
+    """
+    unclaimed = ~exists().where(claims.c.run_id == runs.c.id)
+    overdue = and_(
+        runs.c.state == "published",
+        runs.c.run_once,
+        runs.c.published_at < now - after,
+        or_(runs.c.expires_at.is_(None), runs.c.expires_at > now),
+        unclaimed,
+    )
+    return _close_found(
+        connection, dialect, overdue, limit, {"state": "pending", "owner": None, "lease_until": now}
+    )
+
+
+def _close_found(
+    connection: Connection, dialect: Dialect, which: ColumnElement[bool], limit: int, values: dict[str, Any]
+) -> int:
+    query = select(runs.c.id).where(which).limit(limit)
+    ids = list(connection.execute(dialect.skip_locked(query)).scalars())
+    if not ids:
+        return 0
+    return connection.execute(update(runs).where(runs.c.id.in_(ids)).values(**values)).rowcount
+
+
+def count_pending(connection: Connection) -> int:
+    return connection.execute(
+        select(func.count()).select_from(runs).where(runs.c.state == "pending")
+    ).scalar_one()
+
+
+def take_nudges(connection: Connection, dialect: Dialect, limit: int) -> int:
+    """Takes wake-ups; all they say for now is that the outbox has runs that no node leased."""
+    ids = list(
+        connection.execute(
+            dialect.skip_locked(select(nudges.c.id).order_by(nudges.c.id).limit(limit))
+        ).scalars()
+    )
+    if ids:
+        connection.execute(delete(nudges).where(nudges.c.id.in_(ids)))
+    return len(ids)
+
+
+def cut_history(connection: Connection, before: datetime, limit: int) -> int:
+    """Deletes one small batch of what ended before that instant; returns how many runs and records."""
+    query = (
+        select(runs.c.id)
+        .where(runs.c.finished_at < before, runs.c.state.in_(FINAL_STATES))
+        .order_by(runs.c.finished_at)
+        .limit(limit)
+    )
+    ids = list(connection.execute(query).scalars())
+    return _delete_runs(connection, ids) + _cut_suppressions(connection, before, limit)
+
+
+def cut_long_histories(connection: Connection, keep: int, limit: int) -> int:
+    """Deletes one batch of the finished runs beyond the newest `keep` of their entry."""
+    place = func.row_number().over(partition_by=runs.c.entry_id, order_by=runs.c.fire_time.desc())
+    placed = select(runs.c.id, place.label("place")).where(runs.c.state.in_(FINAL_STATES)).subquery()
+    ids = list(connection.execute(select(placed.c.id).where(placed.c.place > keep).limit(limit)).scalars())
+    return _delete_runs(connection, ids)
+
+
+def _delete_runs(connection: Connection, ids: list[str]) -> int:
+    if not ids:
+        return 0
+    connection.execute(delete(claims).where(claims.c.run_id.in_(ids)))
+    return connection.execute(delete(runs).where(runs.c.id.in_(ids))).rowcount
+
+
+def _cut_suppressions(connection: Connection, before: datetime, limit: int) -> int:
+    query = select(suppressions.c.id).where(suppressions.c.recorded_at < before).limit(limit)
+    ids = list(connection.execute(query).scalars())
+    if not ids:
+        return 0
+    return connection.execute(delete(suppressions).where(suppressions.c.id.in_(ids))).rowcount

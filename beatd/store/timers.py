@@ -1,0 +1,143 @@
+"""The timers: which entries are due, taken and advanced in sets. Also the queue of changed entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, delete, func, or_, select
+
+from beatd.store.dialects import Dialect
+from beatd.store.models import OPEN_STATES, entries, entry_changes, entry_versions, runs, suppressions, timers
+
+#: Columns that one pass of the dispatcher writes.
+_WRITTEN = tuple(column.name for column in timers.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A row of `timers`. `planned_version` 0 means that the entry was never planned."""
+
+    entry_id: int
+    next_due_at: datetime | None
+    next_fire_at: datetime | None
+    last_fire_at: datetime | None
+    planned_from: datetime
+    planned_version: int
+    planner: int
+    zone_data: str | None
+    state: str
+    error: str | None
+
+
+def take_changes(connection: Connection, dialect: Dialect, limit: int) -> list[int]:
+    """Takes the oldest changes that no other node is taking; returns the ids of the changed entries."""
+    query = select(entry_changes.c.id, entry_changes.c.entry_id).order_by(entry_changes.c.id).limit(limit)
+    rows = connection.execute(dialect.skip_locked(query)).all()
+    if rows:
+        connection.execute(delete(entry_changes).where(entry_changes.c.id.in_([row.id for row in rows])))
+    return list(dict.fromkeys(row.entry_id for row in rows))
+
+
+def lock(connection: Connection, dialect: Dialect, entry_ids: Sequence[int], now: datetime) -> list[Timer]:
+    """Locks the timers of these entries, made first where there are none yet.
+
+    Making the row before locking it is what orders two nodes that see two edits of a new entry: the
+    one that comes second reads what the first has planned.
+    """
+    ids = sorted(entry_ids)
+    if not ids:
+        return []
+    blank = {"planned_from": now, "planned_version": 0, "planner": 0, "state": "active"}
+    connection.execute(dialect.insert_new(timers), [{"entry_id": id_, **blank} for id_ in ids])
+    query = select(timers).where(timers.c.entry_id.in_(ids)).order_by(timers.c.entry_id)
+    if dialect.name != "sqlite":
+        query = query.with_for_update()
+    return [Timer(*row) for row in connection.execute(query)]
+
+
+def take_due(
+    connection: Connection, dialect: Dialect, now: datetime, limit: int, planner: int
+) -> list[Timer]:
+    """Locks the timers that are due, the longest due first; passes over those other nodes hold.
+
+    Timers that a newer planner wrote are left to nodes that have it.
+    """
+    query = (
+        select(timers)
+        .where(timers.c.next_due_at <= now, timers.c.planner <= planner)
+        .order_by(timers.c.next_due_at)
+        .limit(limit)
+    )
+    return [Timer(*row) for row in connection.execute(dialect.skip_locked(query))]
+
+
+def save(connection: Connection, dialect: Dialect, changed: Sequence[Timer]) -> None:
+    """Writes locked timers back, as one set."""
+    if changed:
+        rows = [{name: getattr(timer, name) for name in _WRITTEN} for timer in changed]
+        connection.execute(dialect.upsert(timers, "entry_id", _WRITTEN[1:]), rows)
+
+
+def remove(connection: Connection, entry_ids: Sequence[int]) -> None:
+    if entry_ids:
+        connection.execute(delete(timers).where(timers.c.entry_id.in_(entry_ids)))
+
+
+def next_due(connection: Connection) -> datetime | None:
+    query = (
+        select(timers.c.next_due_at)
+        .where(timers.c.next_due_at.is_not(None))
+        .order_by(timers.c.next_due_at)
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
+def count_due(connection: Connection, now: datetime) -> int:
+    return connection.execute(
+        select(func.count()).select_from(timers).where(timers.c.next_due_at <= now)
+    ).scalar_one()
+
+
+def current_versions(connection: Connection, entry_ids: Sequence[int]) -> dict[int, int]:
+    """The version each entry has now; those that are gone are not in it."""
+    query = select(entries.c.id, entries.c.version).where(entries.c.id.in_(entry_ids))
+    return {row.id: row.version for row in connection.execute(query)}
+
+
+def versions_since(connection: Connection, planned: Iterable[Timer]) -> dict[int, list[int]]:
+    """For each timer the versions from the planned one on, oldest first."""
+    wanted = {timer.entry_id: timer.planned_version for timer in planned}
+    found: dict[int, list[int]] = {entry_id: [] for entry_id in wanted}
+    if not wanted:
+        return found
+    table = entry_versions
+    conditions = [and_(table.c.entry_id == id_, table.c.version >= since) for id_, since in wanted.items()]
+    query = select(table.c.entry_id, table.c.version).where(or_(*conditions)).order_by(table.c.version)
+    for row in connection.execute(query):
+        found[row.entry_id].append(row.version)
+    return found
+
+
+def with_open_run(connection: Connection, entry_ids: Sequence[int], now: datetime) -> set[int]:
+    """Those of the entries that have an unfinished run: one that runs, or can still start."""
+    if not entry_ids:
+        return set()
+    waiting = runs.c.state.in_(("held", "pending", "published"))
+    query = (
+        select(runs.c.entry_id)
+        .where(
+            runs.c.entry_id.in_(entry_ids),
+            runs.c.state.in_(OPEN_STATES),
+            or_(~waiting, runs.c.expires_at.is_(None), runs.c.expires_at > now),
+        )
+        .distinct()
+    )
+    return set(connection.execute(query).scalars())
+
+
+def record_suppressions(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+    if rows:
+        connection.execute(suppressions.insert(), list(rows))
