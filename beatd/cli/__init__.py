@@ -1,0 +1,130 @@
+"""The command line's frame: which commands there are, and how every one of them ends.
+
+Exit status: 0 done, 1 failed, 2 bad input, 130 interrupted. Results go to stdout, everything else to
+stderr. A command's module is imported only when the command is called: `beatd --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from beatd import __version__
+from beatd.cli.state import State
+from beatd.errors import BeatdError, FieldError, InvalidInput, NotFound
+
+
+class _Command(NamedTuple):
+    """`where` names a function, or a Typer app of several commands, as `module:name`."""
+
+    where: str
+    help: str
+    panel: str
+
+
+_START = "Start"
+_ENTRIES = "Entries and runs"
+_CARE = "Upkeep"
+
+_COMMANDS = {
+    "init": _Command("beatd.cli.setup:init", "Write a commented configuration, set up the database.", _START),
+    "up": _Command("beatd.cli.process:up", "Run scheduler and worker together until Ctrl-C.", _START),
+    "scheduler": _Command("beatd.cli.process:scheduler", "Run one scheduler node.", _START),
+    "worker": _Command("beatd.cli.process:worker", "Run one Celery worker that reports.", _START),
+    "entry": _Command("beatd.cli.entry:app", "Add, list, change, pause, trigger … entries.", _ENTRIES),
+    "runs": _Command("beatd.cli.runs:app", "List, show, revoke runs.", _ENTRIES),
+    "apply": _Command("beatd.cli.apply:apply", "Make the entries as TOML files say.", _ENTRIES),
+    "export": _Command("beatd.cli.apply:export", "Print the entries as TOML.", _ENTRIES),
+    "crontab": _Command("beatd.cli.crontab:app", "Bring crontab lines over.", _ENTRIES),
+    "status": _Command("beatd.cli.status:status", "What runs where, and how late it is.", _CARE),
+    "doctor": _Command("beatd.cli.doctor:doctor", "Check everything, say what to do.", _CARE),
+    "db": _Command("beatd.cli.database:app", "Upgrade or check the database.", _CARE),
+}
+
+
+class _Commands(TyperGroup):
+    """Lists commands from the table; imports only the one that is called."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for name, listed in _COMMANDS.items():
+            self.add_command(TyperCommand(name, help=listed.help, rich_help_panel=listed.panel))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, _imported(name) if name and listed else None, rest
+
+
+def _imported(name: str) -> Any:
+    module, _, attribute = _COMMANDS[name].where.partition(":")
+    found = getattr(import_module(module), attribute)
+    if not isinstance(found, typer.Typer):
+        command = typer.Typer(add_completion=False)
+        command.command(name)(found)
+        found = command
+    return typer.main.get_command(found)
+
+
+app = typer.Typer(
+    name="beatd",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"beatd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _frame(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="PATH", help="The configuration file.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """The scheduler daemon that replaces cron: entries in SQL, Celery workers, history."""
+    ctx.obj.config_path = config
+
+
+def main() -> None:
+    """What the command `beatd` runs. Ends the process."""
+    state = State()
+    try:
+        app(obj=state, prog_name="beatd")
+    except BeatdError as error:
+        _fail(state, error, _exit_status(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if state.debugging:
+            raise
+        _fail(state, f"{type(error).__name__}: {error} (a bug; BEATD_LOG_LEVEL=debug shows where)", 1)
+    finally:
+        state.close()
+
+
+def _exit_status(error: BeatdError) -> int:
+    return 2 if isinstance(error, FieldError | InvalidInput | NotFound) else 1
+
+
+def _fail(state: State, error: object, status: int) -> None:
+    if state.debugging:
+        import traceback
+
+        traceback.print_exc()
+    for line in str(error).splitlines():
+        print(f"beatd: {line}", file=sys.stderr)
+    sys.exit(status)

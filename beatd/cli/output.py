@@ -1,0 +1,113 @@
+"""How results look: one JSON document, or tables and times that people read."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+#: The option of every command that reads: `json: JsonOption = False`.
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+_STATE_STYLES = {
+    "succeeded": "green",
+    "failed": "bold red",
+    "lost": "bold red",
+    "revoked": "yellow",
+    "expired": "yellow",
+    "retrying": "yellow",
+    "started": "cyan",
+    "pending": "blue",
+    "published": "blue",
+    "held": "blue",
+    # entries and findings
+    "active": "green",
+    "paused": "yellow",
+    "completed": "dim",
+    "broken": "bold red",
+    "ok": "green",
+    "warning": "yellow",
+    "problem": "bold red",
+}
+
+
+def print_json(document: object) -> None:
+    """One document on stdout. Instants are ISO texts in UTC, durations seconds; dataclasses are objects."""
+    json.dump(plain(document), sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def plain(value: object) -> Any:
+    """`value` as JSON has it."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, Iterable):
+        return [plain(inner) for inner in value]
+    return str(value)
+
+
+def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
+    """An empty table. Columns in `right` hold numbers; those in `whole` are never wrapped or cut."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold", show_edge=False)
+    for name in columns:
+        made.add_column(
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name in whole,
+            overflow="fold",
+        )
+    return made
+
+
+def styled(state: str) -> Text:
+    """The word for a state, in its colour."""
+    return Text(state, style=_STATE_STYLES.get(state, ""))
+
+
+def ago(span: timedelta) -> str:
+    """`3s ago`, `in 2h`: how far a past (positive) or coming instant is from now."""
+    return f"in {span_text(-span)}" if span < timedelta(0) else f"{span_text(span)} ago"
+
+
+def span_text(span: timedelta) -> str:
+    """A length of time in its two greatest units, or in parts of a second: `1d 2h`, `12s`, `340ms`."""
+    seconds = abs(span.total_seconds())
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count}{unit}")
+        if parts and (len(parts) == 2 or unit == "s"):
+            break
+    return " ".join(parts)
+
+
+def first_line(text: str | None) -> str:
+    """The first line that says something, without control characters."""
+    lines = (line.strip() for line in (text or "").splitlines())
+    line = next((line for line in lines if line), "")
+    return "".join(character if character.isprintable() else "�" for character in line)
