@@ -60,9 +60,9 @@ class Limited(Schedule):
 
     def _from_start(self, after: datetime) -> datetime:
         """The instant after which to look, so that a fire at start_at itself is found."""
-        if self.start_at is None:
+        if self.start_at is None or after >= self.start_at:
             return after
-        return max(as_utc(after), self.start_at - MICROSECOND)
+        return self.start_at - MICROSECOND
 
 
 def as_utc(instant: datetime) -> datetime:

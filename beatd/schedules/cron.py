@@ -163,7 +163,8 @@ class DayRule:
     def _days_in(self, year: int, month: int) -> tuple[int, ...]:
         if month not in self.months:
             return ()
-        return _matching_days(self.expression, self.both_must_match, year, month)
+        # The calendar repeats after 400 years; croniter is not asked about the ends of datetime's range.
+        return _matching_days(self.expression, self.both_must_match, 2000 + year % 400, month)
 
 
 @lru_cache(maxsize=16384)

@@ -106,8 +106,8 @@ def _stretch_at(zone: ZoneInfo, instant: datetime) -> _Stretch:
 def _stretches_around(zone: ZoneInfo, year: int) -> tuple[tuple[_Stretch, ...], tuple[datetime, ...]]:
     """All stretches that touch the UTC year, and their starts. They reach beyond the year by a day or more,
     so that the shifts just outside of it are known; at the outer ends they are cut where nothing happens."""
-    begin = max(datetime(year, 1, 1) - 2 * _DAY, datetime.min + 2 * _DAY)
-    end = min(datetime(year, 12, 31) + 3 * _DAY, datetime.max - 2 * _DAY)
+    begin = max(datetime(year, 1, 1), _EARLIEST) - 2 * _DAY
+    end = min(datetime(year, 12, 31), _LATEST) + 3 * _DAY
     shifts = _shifts_between(zone, begin, end)
     # A stretch that starts in the last day would not know its own end: the next year has it.
     known = [] if shifts and shifts[-1] > end - _DAY else [end - _DAY]
