@@ -1,0 +1,315 @@
+"""What can be asked of the database about how things go. Reads only."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+)
+
+from beatd.store.dialects import Dialect
+from beatd.store.models import (
+    DEFINITION_COLUMNS,
+    FINAL_STATES,
+    OPEN_STATES,
+    claims,
+    entries,
+    entry_changes,
+    entry_versions,
+    nodes,
+    runs,
+    timers,
+)
+from beatd.store.triggers import create_statements
+
+#: Counting looks at no more rows than this: a long history must not make a look at it slow.
+_SAMPLE = 10_000
+
+
+# The schedulers
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One scheduler, as it described itself at `heartbeat_at`."""
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    beatd_version: str
+    started_at: datetime
+    heartbeat_at: datetime
+    status: str
+    statistics: dict[str, Any]
+
+
+def known_nodes(connection: Connection) -> list[Node]:
+    """All that are on the table, the longest running first; also those that went silent."""
+    wanted = [nodes.c[name] for name in Node.__dataclass_fields__]
+    rows = connection.execute(select(*wanted).order_by(nodes.c.started_at, nodes.c.id)).mappings()
+    return [Node(**{**row, "statistics": _statistics(row["statistics"])}) for row in rows]
+
+
+def _statistics(text: str | None) -> dict[str, Any]:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+# What waits
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits to be done. `oldest_…` are instants since when the oldest of each waits."""
+
+    entries: int
+    enabled: int
+    unplanned_edits: int
+    due: int
+    oldest_due_at: datetime | None
+    pending: int
+    oldest_pending_at: datetime | None
+    published: int
+    running: int
+    held: int
+
+
+def backlog(connection: Connection, now: datetime) -> Backlog:
+    due = timers.c.next_due_at <= now
+    pending = runs.c.state.in_(_literally("pending"))
+    states = _by_state(connection, select(runs.c.state).where(runs.c.state.in_(_literally(*OPEN_STATES))))
+    return Backlog(
+        entries=_count(connection, entries),
+        enabled=_count(connection, entries, entries.c.enabled),
+        unplanned_edits=_count(connection, entry_changes),
+        due=_count(connection, timers, due),
+        oldest_due_at=connection.execute(select(func.min(timers.c.next_due_at)).where(due)).scalar(),
+        pending=states.get("pending", 0),
+        oldest_pending_at=connection.execute(select(func.min(runs.c.recorded_at)).where(pending)).scalar(),
+        published=states.get("published", 0),
+        running=states.get("started", 0) + states.get("retrying", 0),
+        held=states.get("held", 0),
+    )
+
+
+def _literally(*states: str) -> BindParameter[Any]:
+    """Written into the statement: only so are the indexes used that hold certain states alone."""
+    return bindparam(None, states, expanding=True, literal_execute=True)
+
+
+def _count(connection: Connection, table: Table, *which: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(table).where(*which)
+    return int(connection.execute(query).scalar_one())
+
+
+def _by_state(connection: Connection, chosen: Select[Any]) -> dict[str, int]:
+    states = chosen.subquery()
+    query = select(states.c.state, func.count()).group_by(states.c.state)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+# Entries
+
+
+@dataclass(frozen=True, slots=True)
+class NextDue:
+    entry: str
+    due_at: datetime
+    fire_at: datetime | None
+
+
+def next_due(connection: Connection) -> NextDue | None:
+    query = (
+        select(entries.c.name, timers.c.next_due_at, timers.c.next_fire_at)
+        .join_from(timers, entries, timers.c.entry_id == entries.c.id)
+        .where(timers.c.next_due_at.is_not(None))
+        .order_by(timers.c.next_due_at)
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return NextDue(*row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenEntry:
+    entry: str
+    error: str
+
+
+def broken_entries(connection: Connection, limit: int = 100) -> list[BrokenEntry]:
+    query = (
+        select(entries.c.name, func.coalesce(timers.c.error, ""))
+        .join_from(timers, entries, timers.c.entry_id == entries.c.id)
+        .where(timers.c.state == "broken")
+        .order_by(entries.c.name)
+        .limit(limit)
+    )
+    return [BrokenEntry(*row) for row in connection.execute(query)]
+
+
+# Runs
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """A run that has come to its end, with the name that its entry had."""
+
+    id: str
+    entry: str
+    state: str
+    fire_time: datetime
+    started_at: datetime | None
+    finished_at: datetime
+    result: str | None
+    error: str | None
+    reason: str | None
+
+
+def ended_since(connection: Connection, since: datetime, limit: int) -> list[EndedRun]:
+    """The newest runs that ended at or after `since`, in the order in which they ended."""
+    return _ended(connection, runs.c.finished_at >= since, limit)
+
+
+def failed_since(connection: Connection, since: datetime, limit: int) -> list[EndedRun]:
+    """The newest that failed or were lost, in the order in which they ended."""
+    failed = runs.c.state.in_(("failed", "lost"))
+    return _ended(connection, (runs.c.finished_at >= since) & failed, limit)
+
+
+def _ended(connection: Connection, which: ColumnElement[bool], limit: int) -> list[EndedRun]:
+    same = (entry_versions.c.entry_id == runs.c.entry_id) & (entry_versions.c.version == runs.c.version)
+    query = (
+        select(
+            runs.c.id,
+            func.coalesce(entry_versions.c.name, "?"),
+            runs.c.state,
+            runs.c.fire_time,
+            runs.c.started_at,
+            runs.c.finished_at,
+            runs.c.result,
+            runs.c.error,
+            runs.c.reason,
+        )
+        .join_from(runs, entry_versions, same, isouter=True)
+        .where(which, runs.c.state.in_(FINAL_STATES))
+        .order_by(runs.c.finished_at.desc())
+        .limit(limit)
+    )
+    return [EndedRun(*row) for row in reversed(connection.execute(query).all())]
+
+
+def ended_by_state(connection: Connection, since: datetime) -> dict[str, int]:
+    """How many runs ended in which state since then, of the newest ten thousand."""
+    newest = (
+        select(runs.c.state)
+        .where(runs.c.finished_at >= since, runs.c.state.in_(FINAL_STATES))
+        .order_by(runs.c.finished_at.desc())
+        .limit(_SAMPLE)
+    )
+    return _by_state(connection, newest)
+
+
+def lateness(connection: Connection, since: datetime) -> list[timedelta]:
+    """Publication minus due time of the newest runs whose fire time is past `since`, in ascending order."""
+    query = (
+        select(runs.c.published_at, runs.c.due_time)
+        .where(runs.c.fire_time >= since, runs.c.published_at.is_not(None))
+        .order_by(runs.c.fire_time.desc())
+        .limit(_SAMPLE)
+    )
+    return sorted(published - due for published, due in connection.execute(query))
+
+
+def last_heard_of_workers(connection: Connection) -> datetime | None:
+    """When a worker last showed that it lives: it began or renewed a claim, or reported."""
+    claimed = connection.execute(select(func.max(claims.c.claimed_at))).scalar()
+    ended = connection.execute(
+        select(func.max(runs.c.finished_at)).where(
+            runs.c.worker.is_not(None), or_(runs.c.state == "succeeded", runs.c.state == "failed")
+        )
+    ).scalar()
+    return max((instant for instant in (claimed, ended) if instant), default=None)
+
+
+# The server
+
+
+#: What each kind must at least be: SKIP LOCKED, JSON functions, window functions.
+_OLDEST = {"sqlite": (3, 38), "postgresql": (12,), "mariadb": (10, 6)}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """`version` is the server's own text; `too_old_for` names the version it would have to be."""
+
+    version: str
+    too_old_for: str | None
+    missing: tuple[str, ...]
+    #: MariaDB keeps a binary log and lets only the privileged create triggers
+    refuses_triggers: bool
+
+
+def server(connection: Connection, dialect: Dialect) -> Server:
+    """Looks at what the schema needs besides its tables: triggers, views, the server's abilities."""
+    version = str(connection.execute(text(_VERSION[dialect.name])).scalar_one())
+    oldest = _OLDEST[dialect.name]
+    needed = ".".join(map(str, oldest))
+    return Server(
+        version=version,
+        too_old_for=needed if _numbers(version)[: len(oldest)] < oldest else None,
+        missing=tuple(name for name in _expected(dialect) if name not in _present(connection, dialect)),
+        refuses_triggers=dialect.name == "mariadb" and _refuses_triggers(connection),
+    )
+
+
+_VERSION = {
+    "sqlite": "SELECT sqlite_version()",
+    "postgresql": "SELECT current_setting('server_version')",
+    "mariadb": "SELECT version()",
+}
+
+_PRESENT = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')",
+    "postgresql": "SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+    "WHERE pg_table_is_visible(c.oid) "
+    "UNION SELECT relname FROM pg_class WHERE relkind = 'v' AND pg_table_is_visible(oid)",
+    "mariadb": "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE() "
+    "UNION SELECT table_name FROM information_schema.views WHERE table_schema = DATABASE()",
+}
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+def _expected(dialect: Dialect) -> Sequence[str]:
+    ddl = "\n".join(create_statements(dialect.name, DEFINITION_COLUMNS))
+    return re.findall(r"CREATE (?:TRIGGER|VIEW) (\w+)", ddl)
+
+
+def _present(connection: Connection, dialect: Dialect) -> set[str]:
+    return set(connection.execute(text(_PRESENT[dialect.name])).scalars())
+
+
+def _refuses_triggers(connection: Connection) -> bool:
+    log, trust = connection.execute(text("SELECT @@log_bin, @@log_bin_trust_function_creators")).one()
+    return bool(log) and not bool(trust)
