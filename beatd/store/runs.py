@@ -6,7 +6,7 @@ Every change names the state it expects to find; who finds another has lost a ra
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,7 +86,7 @@ def take_lapsed(
         .where(runs.c.id.in_([row.id for row in rows]))
         .values(owner=owner, lease_until=lease_until, attempt=runs.c.attempt + 1)
     )
-    return [OutboxRun(*row[:-1], attempt=row.attempt + 1) for row in rows]
+    return [replace(OutboxRun(*row), attempt=row.attempt + 1) for row in rows]
 
 
 def renew(connection: Connection, owner: str, leased: Sequence[OutboxRun], lease_until: datetime) -> set[str]:

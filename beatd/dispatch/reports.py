@@ -1,0 +1,58 @@
+"""The intake of reports: what workers tell goes into the history, and is acknowledged after the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from beatd.broker.reports import ReportsConsumer
+from beatd.dispatch.faultpoints import reach
+from beatd.errors import DatabaseUnavailable
+from beatd.logs import get_logger
+from beatd.store import runs
+from beatd.store.engine import Database
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class IntakePass:
+    received: int = 0
+    news: int = 0
+    refused: int = 0
+
+
+class Intake:
+    """Follows the reports queue. Used by one thread."""
+
+    def __init__(self, database: Database, connect: Callable[[], ReportsConsumer]) -> None:
+        self._database = database
+        self._connect = connect
+        self._consumer: ReportsConsumer | None = None
+
+    def run_once(self, timeout: float) -> IntakePass:
+        """Stores what has arrived, or waits up to `timeout` seconds for something.
+
+        Raises BrokerUnavailable, and DatabaseUnavailable: then the reports stay with the broker.
+        """
+        if self._consumer is None:
+            self._consumer = self._connect()
+        batch = self._consumer.receive(timeout)
+        if batch.rejected:
+            log.warning("reports.refused", count=batch.rejected)
+        news = 0
+        if batch.reports:
+            try:
+                with self._database.write() as connection:
+                    news = runs.apply_reports(connection, batch.reports, self._database.now(connection))
+            except DatabaseUnavailable:
+                batch.requeue()
+                raise
+            reach("after-report")
+        batch.ack()
+        return IntakePass(len(batch.reports), news, batch.rejected)
+
+    def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close()
