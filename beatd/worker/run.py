@@ -1,0 +1,71 @@
+"""Runs a Celery worker in this process, with the plugin and the shipped tasks in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from celery import Celery, signals
+
+from beatd.config import Settings
+from beatd.logs import get_logger
+from beatd.worker import plugin, process
+
+#: Transports over which workers tell each other what was revoked before one of them started.
+_MINGLING = ("amqp", "redis")
+
+log = get_logger()
+
+
+def run(
+    app: Celery,
+    settings: Settings,
+    *,
+    queues: Sequence[str] = (),
+    concurrency: int | None = None,
+    hostname: str | None = None,
+    pool: str = "prefork",
+) -> int:
+    """Works until SIGTERM or SIGINT, finishes the runs it has begun, and returns the exit status.
+
+    `queues`: the app's own where none are named. A second SIGINT, or SIGQUIT, does not wait: messages of
+    what was begun go back to the broker. Must be called in the main thread.
+    """
+    process.use(settings)
+    plugin.install(app)
+    app.set_current()
+    app.loader.import_task_module("beatd.worker.tasks")
+    signals.setup_logging.connect(_keep_logging, dispatch_uid="beatd.logging")
+    signals.worker_ready.connect(_on_ready, dispatch_uid="beatd.ready")
+    signals.worker_shutting_down.connect(_on_stopping, dispatch_uid="beatd.stopping")
+    worker = app.Worker(
+        hostname=hostname,
+        pool_cls=pool,
+        concurrency=concurrency or settings.worker.processes,
+        queues=list(queues) or None,
+        optimization="fair",
+        prefetch_multiplier=1,
+        loglevel="INFO",
+        quiet=True,
+        without_gossip=True,
+        without_heartbeat=True,
+        without_mingle=not _can_mingle(app),
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _can_mingle(app: Celery) -> bool:
+    with app.connection_for_read() as connection:
+        return connection.transport.driver_type in _MINGLING
+
+
+def _keep_logging(**_: object) -> None:
+    """That somebody listens keeps Celery from arranging the process's logging anew."""
+
+
+def _on_ready(sender: object, **_: object) -> None:
+    log.info("worker.ready", worker=str(getattr(sender, "hostname", "")))
+
+
+def _on_stopping(sender: object, how: object, **_: object) -> None:
+    log.info("worker.stopping", worker=str(sender), how=str(how))
