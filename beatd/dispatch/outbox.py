@@ -11,16 +11,18 @@ from __future__ import annotations
 import queue
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from beatd import clock
-from beatd.broker.publisher import Outgoing, Publisher
+from beatd.broker.publisher import Outgoing, Publisher, Status
 from beatd.dispatch.dispatcher import Batch, Publication
 from beatd.dispatch.faultpoints import reach
 from beatd.logs import get_logger
 from beatd.store import runs
 from beatd.store.engine import Database
+from beatd.store.runs import OutboxRun
 
 log = get_logger()
 
@@ -45,6 +47,29 @@ class OutboxPass:
     lease_lost: int = 0
 
 
+@dataclass(slots=True)
+class _Ended:
+    """How the publication of one batch ended, at an instant of the database's time."""
+
+    at: datetime
+    by_status: dict[Status, list[Publication]] = field(
+        default_factory=lambda: {"confirmed": [], "expired": [], "refused": [], "unknown": []}
+    )
+    errors: dict[str, str | None] = field(default_factory=dict)
+
+    def runs(self, status: Status) -> list[OutboxRun]:
+        return [publication.run for publication in self.by_status[status]]
+
+    def counted(self, done: OutboxPass) -> OutboxPass:
+        return replace(
+            done,
+            published=done.published + len(self.by_status["confirmed"]),
+            expired=done.expired + len(self.by_status["expired"]),
+            refused=done.refused + len(self.by_status["refused"]),
+            unconfirmed=done.unconfirmed + len(self.by_status["unknown"]),
+        )
+
+
 class Outbox:
     """Used by two threads: the dispatcher's calls `offer`, the publishing loop calls `run_once`."""
 
@@ -62,7 +87,7 @@ class Outbox:
         self._lease = lease
         self._waiting: queue.Queue[Batch] = queue.Queue(CAPACITY)
         self._held: Batch | None = None
-        self._unmarked: list[tuple[list[Publication], datetime]] = []
+        self._unsettled: list[_Ended] = []
         self._publisher: Publisher | None = None
         #: how late the runs published last were, in seconds
         self.lateness: deque[float] = deque(maxlen=1000)
@@ -77,7 +102,7 @@ class Outbox:
 
     @property
     def idle(self) -> bool:
-        return self._held is None and self._waiting.empty() and not self._unmarked
+        return self._held is None and self._waiting.empty() and not self._unsettled
 
     @property
     def blocked(self) -> bool:
@@ -87,23 +112,28 @@ class Outbox:
     def run_once(self, timeout: float) -> OutboxPass:
         """Publishes and marks one batch, or waits up to `timeout` seconds for one.
 
-        Raises DatabaseUnavailable and BrokerUnavailable; the batch is kept and tried again.
+        Raises DatabaseUnavailable and BrokerUnavailable; what is unsent or unmarked is kept for the next
+        call.
         """
-        self._mark_confirmed()
+        self._settle()
         if self._held is None:
             self._held = self._next(timeout)
+        dropped = 0
+        if self._held is not None:
+            self._held, dropped = self._still_ours(self._held)
         publisher = self._connected()
         if self._held is None or publisher.blocked:
             publisher.pump()
-            return OutboxPass()
-        self._held, dropped = self._still_ours(self._held)
-        done = self._publish(publisher, self._held)
-        self._held = None
-        return OutboxPass(done.published, done.expired, done.refused, done.unconfirmed, dropped)
+            return OutboxPass(lease_lost=dropped)
+        self._publish(publisher, self._held)
+        reach("after-publish")
+        done = self._settle()
+        reach("after-mark")
+        return replace(done, lease_lost=done.lease_lost + dropped)
 
     def give_back(self) -> int:
         """At the end: what was not sent goes back to the outbox for other nodes, at once."""
-        self._mark_confirmed()
+        self._settle()
         left = list(self._held.publications) if self._held else []
         self._held = None
         while (batch := self._next(0)) is not None:
@@ -154,34 +184,20 @@ class Outbox:
             log.warning("outbox.lease_lost", count=dropped)
         return Batch(kept, started + self._lease.total_seconds()), dropped
 
-    def _publish(self, publisher: Publisher, batch: Batch) -> OutboxPass:
+    def _publish(self, publisher: Publisher, batch: Batch) -> None:
+        """Sends a batch and keeps how it ended; from then on the batch is not sent again from here."""
         now = self._database_time()
-        outgoing = [_outgoing(p) for p in batch.publications]
         if batch.lease_ends - clock.monotonic() < _LEASE_MARGIN:
-            return OutboxPass(lease_lost=len(outgoing))
+            self._held = None
+            return
         reach("before-publish")
-        outcomes = publisher.publish(outgoing, now)
-        reach("after-publish")
-        by_status: dict[str, list[Publication]] = {
-            "confirmed": [],
-            "expired": [],
-            "refused": [],
-            "unknown": [],
-        }
-        errors: dict[str, str | None] = {}
+        outcomes = publisher.publish([_outgoing(p) for p in batch.publications], now)
+        self._held = None
+        ended = _Ended(now())
         for publication, outcome in zip(batch.publications, outcomes, strict=True):
-            by_status[outcome.status].append(publication)
-            errors[publication.run.id] = outcome.error
-        self._unmarked.append((by_status["confirmed"], now()))
-        self._mark_confirmed()
-        reach("after-mark")
-        self._settle(by_status, errors, now())
-        return OutboxPass(
-            published=len(by_status["confirmed"]),
-            expired=len(by_status["expired"]),
-            refused=len(by_status["refused"]),
-            unconfirmed=len(by_status["unknown"]),
-        )
+            ended.by_status[outcome.status].append(publication)
+            ended.errors[publication.run.id] = outcome.error
+        self._unsettled.append(ended)
 
     def _database_time(self) -> Callable[[], datetime]:
         """The database's time, read once and carried on by the monotonic clock."""
@@ -189,44 +205,48 @@ class Outbox:
             at, read = clock.monotonic(), self._database.now(connection)
         return lambda: read + timedelta(seconds=clock.monotonic() - at)
 
-    def _mark_confirmed(self) -> None:
-        """Confirmed runs are kept until they are marked: published again, they would be doubled."""
-        while self._unmarked:
-            confirmed, at = self._unmarked[0]
+    def _settle(self) -> OutboxPass:
+        """Writes how publications ended. Kept until it is written: confirmed runs must not be sent again."""
+        done = OutboxPass()
+        while self._unsettled:
+            ended = self._unsettled[0]
             with self._database.write() as connection:
-                runs.mark_published(connection, self._node, [p.run for p in confirmed], at)
-            self._unmarked.pop(0)
-            for publication in confirmed:
-                run = publication.run
-                lateness = (at - run.due_time).total_seconds()
-                self.lateness.append(lateness)
-                log.debug(
-                    "run.published",
-                    entry=publication.spec.entry,
-                    run_id=run.id,
-                    fire_time=run.fire_time,
-                    lateness_ms=round(lateness * 1000),
-                )
+                self._write(connection, ended)
+            self._unsettled.pop(0)
+            self._tell(ended)
+            done = ended.counted(done)
+        return done
 
-    def _settle(
-        self, by_status: dict[str, list[Publication]], errors: dict[str, str | None], now: datetime
-    ) -> None:
-        expired, refused, unknown = by_status["expired"], by_status["refused"], by_status["unknown"]
-        if not (expired or refused or unknown):
-            return
-        with self._database.write() as connection:
-            runs.mark_expired(connection, self._node, [p.run for p in expired], now)
-            for publication in refused:
-                error = errors[publication.run.id] or "refused"
-                runs.mark_refused(connection, self._node, publication.run, now, error)
-                log.error("run.refused", entry=publication.spec.entry, run_id=publication.run.id, error=error)
-            for attempt in {p.run.attempt for p in unknown}:
-                same = [p for p in unknown if p.run.attempt == attempt]
-                error = errors[same[0].run.id]
-                runs.release(connection, self._node, [p.run for p in same], now + _backoff(attempt), error)
-                log.warning("run.unconfirmed", count=len(same), attempt=attempt, error=error)
-        for publication in expired:
+    def _write(self, connection: Any, ended: _Ended) -> None:
+        runs.mark_published(connection, self._node, ended.runs("confirmed"), ended.at)
+        runs.mark_expired(connection, self._node, ended.runs("expired"), ended.at)
+        for run in ended.runs("refused"):
+            runs.mark_refused(connection, self._node, run, ended.at, ended.errors[run.id] or "refused")
+        unknown = ended.runs("unknown")
+        for attempt in {run.attempt for run in unknown}:
+            same = [run for run in unknown if run.attempt == attempt]
+            retry_at = ended.at + _backoff(attempt)
+            runs.release(connection, self._node, same, retry_at, ended.errors[same[0].id])
+
+    def _tell(self, ended: _Ended) -> None:
+        for publication in ended.by_status["confirmed"]:
+            run = publication.run
+            lateness = (ended.at - run.due_time).total_seconds()
+            self.lateness.append(lateness)
+            log.debug(
+                "run.published",
+                entry=publication.spec.entry,
+                run_id=run.id,
+                fire_time=run.fire_time,
+                lateness_ms=round(lateness * 1000),
+            )
+        for publication in ended.by_status["expired"]:
             log.warning("run.expired", entry=publication.spec.entry, run_id=publication.run.id)
+        for publication in ended.by_status["refused"]:
+            error = ended.errors[publication.run.id]
+            log.error("run.refused", entry=publication.spec.entry, run_id=publication.run.id, error=error)
+        if unknown := ended.by_status["unknown"]:
+            log.warning("run.unconfirmed", count=len(unknown), error=ended.errors[unknown[0].run.id])
 
 
 def _outgoing(publication: Publication) -> Outgoing:
@@ -235,4 +255,5 @@ def _outgoing(publication: Publication) -> Outgoing:
 
 
 def _backoff(attempt: int) -> timedelta:
-    return min(_FIRST_RETRY * 2 ** min(attempt - 1, 10), _LONGEST_RETRY)
+    doublings: int = min(attempt - 1, 10)
+    return min(_FIRST_RETRY * (1 << doublings), _LONGEST_RETRY)
