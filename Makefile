@@ -47,7 +47,7 @@ environment: .venv/.filled
 # uv, in an environment of its own
 .uv/.filled: requirements/uv.txt
 	@command -v "$(PYTHON)" >/dev/null || \
-	  { echo "$(PYTHON) is not there; on Debian: apt-get install python3 python3-venv" >&2; exit 1; }
+	  { echo "$(PYTHON) is not there: install Python 3.11 or later; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "beatd needs Python 3.11 or later, $(PYTHON) is older; name another: make PYTHON=python3.12" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \

@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import pytest
 
+from beatd.store import schema
+from beatd.store.engine import Database
 from tests.services.binaries import NotInstalledError
 from tests.services.keeper import Keeper
 from tests.services.mariadb import MariaDB
@@ -98,6 +100,15 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """A fresh database on each of the three."""
     fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mariadb": "mariadb_url"}[request.param]
     return request.getfixturevalue(fixture)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """beatd's own database with its schema, fresh, on each of the three."""
+    database = Database.open(database_url)
+    schema.upgrade(database)
+    yield database
+    database.close()
 
 
 @pytest.fixture
