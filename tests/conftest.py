@@ -13,7 +13,7 @@ import pytest
 
 from beatd.store import schema
 from beatd.store.engine import Database
-from tests.services.binaries import NotInstalledError
+from tests.services.binaries import NotInstalled
 from tests.services.keeper import Keeper
 from tests.services.mariadb import MariaDB
 from tests.services.postgres import Postgres
@@ -131,7 +131,7 @@ def redis_url(redis_server: Redis) -> str:
 def _started(kind: type[S], keeper: Keeper, config: pytest.Config) -> S:
     try:
         server = kind(keeper.folder / kind.name.lower(), keeper)
-    except NotInstalledError as error:
+    except NotInstalled as error:
         pytest.fail(str(error), pytrace=False)
     server.start()
     config.stash.setdefault(USED, []).append(f"{server.name} {server.version}")

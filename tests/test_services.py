@@ -17,7 +17,7 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from tests.services.binaries import NotInstalledError, missing
+from tests.services.binaries import NotInstalled, missing
 from tests.services.keeper import Keeper, is_alive
 from tests.services.mariadb import MariaDB
 from tests.services.postgres import Postgres
@@ -187,6 +187,6 @@ def test_a_missing_server_fails_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp
         "systemd-analyze": "systemd",
     }
     keeper = Keeper(tmp_path)
-    with pytest.raises(NotInstalledError, match="initdb is not installed"):
+    with pytest.raises(NotInstalled, match="initdb is not installed"):
         Postgres(tmp_path / "pg", keeper)
     keeper.finish()

@@ -19,7 +19,7 @@ NEEDED = {
 }
 
 
-class NotInstalledError(Exception):
+class NotInstalled(Exception):
     """A program that the tests run is not on this machine."""
 
     def __init__(self, program: str) -> None:
@@ -31,10 +31,10 @@ class NotInstalledError(Exception):
 
 
 def program(name: str) -> str:
-    """The path of a server's program. Raises NotInstalledError."""
+    """The path of a server's program. Raises NotInstalled."""
     path = find(name)
     if path is None:
-        raise NotInstalledError(name)
+        raise NotInstalled(name)
     return path
 
 
