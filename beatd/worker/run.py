@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 
 from beatd.config import Settings
 from beatd.logs import get_logger
@@ -32,6 +34,7 @@ def run(
     """
     process.use(settings)
     plugin.install(app)
+    warnings.simplefilter("ignore", SecurityWarning)  # cron's jobs run as root too; pickle is refused as ever
     app.set_current()
     app.loader.import_task_module("beatd.worker.tasks")
     signals.setup_logging.connect(_keep_logging, dispatch_uid="beatd.logging")

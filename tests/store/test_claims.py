@@ -9,13 +9,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from beatd.store import claims, schema
 from beatd.store.claims import Claim
 from beatd.store.engine import Database
 from beatd.store.models import FINAL_STATES, runs
 from beatd.store.models import claims as table
+from tests.store.recording import record
 
 LEASE = timedelta(seconds=60)
 
@@ -26,28 +27,6 @@ def database(database_url: str) -> Iterator[Database]:
     schema.upgrade(database)
     yield database
     database.close()
-
-
-def record(database: Database, *, expires_in: float | None = None, state: str = "published") -> str:
-    """A run as the dispatcher records it; `expires_in` seconds of the database's time."""
-    run_id = str(uuid4())
-    with database.write() as connection:
-        now = database.now(connection)
-        connection.execute(
-            insert(runs).values(
-                id=run_id,
-                entry_id=1,
-                version=1,
-                origin=run_id,
-                fire_time=now,
-                due_time=now,
-                recorded_at=now,
-                state=state,
-                lost_after=86400,
-                expires_at=None if expires_in is None else now + timedelta(seconds=expires_in),
-            )
-        )
-    return run_id
 
 
 def claim_of(database: Database, run_id: str) -> Any:
