@@ -8,12 +8,16 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from beatd.operations.health import Finding
 
 #: The option of every command that reads: `json: JsonOption = False`.
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -37,6 +41,12 @@ _STATE_STYLES = {
     "ok": "green",
     "warning": "yellow",
     "problem": "bold red",
+}
+
+_MARKS = {
+    "ok": Text("✓", style="green"),
+    "warning": Text("!", style="bold yellow"),
+    "problem": Text("✗", style="bold red"),
 }
 
 
@@ -76,6 +86,14 @@ def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -
             overflow="fold",
         )
     return made
+
+
+def print_findings(out: Console, findings: Iterable[Finding]) -> None:
+    """One line a finding, what to do about it below."""
+    for finding in findings:
+        out.print(_MARKS[finding.level], f"{finding.check:<13}", Text(finding.text), soft_wrap=True)
+        if finding.hint:
+            out.print(" " * 15, Text(f"-> {finding.hint}", style="dim"), soft_wrap=True)
 
 
 def styled(state: str) -> Text:

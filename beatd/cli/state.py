@@ -8,12 +8,13 @@ import shutil
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from beatd.config import Loaded, Settings
+    from beatd.operations.context import Context
     from beatd.store.engine import Database
 
 #: Rows that go into a pipe or a file are not cut to a terminal's width.
@@ -72,6 +73,30 @@ class State:
         database = self.open_database()
         schema.require(database)
         return database
+
+    def context(self) -> Context:
+        """What operations are handed. Raises what `database` does."""
+        from beatd.operations.context import Context
+
+        return Context.of(self.settings, self.database(), self.who, "cli")
+
+    @cached_property
+    def celery(self) -> Any:
+        """The Celery app by which messages are made and sent. Raises InvalidInput."""
+        from beatd.broker.app import embedded_broker, load_app
+
+        settings = self.settings
+        url, options = settings.broker.url or None, dict(settings.broker.transport_options)
+        if url is None and not settings.celery.app:
+            url, embedded = embedded_broker(settings.state_dir)
+            options = {**embedded, **options}
+        return load_app(
+            settings.celery.app or None,
+            url,
+            transport_options=options,
+            default_queue=settings.celery.default_queue,
+            timezone=settings.timezone,
+        )
 
     def close(self) -> None:
         if self._database is not None:

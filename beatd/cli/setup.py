@@ -1,0 +1,44 @@
+"""`beatd init`: a configuration to edit, a database to use."""
+
+from __future__ import annotations
+
+import typer
+
+from beatd import config
+from beatd.cli.state import State
+from beatd.config import redact
+from beatd.errors import FieldError, InvalidInput
+from beatd.store import schema
+
+
+def init(ctx: typer.Context) -> None:
+    """Write a commented configuration, create or upgrade the database. Repeating it changes nothing."""
+    state: State = ctx.obj
+    _write_config(state)
+    database = state.open_database()
+    before = schema.state(database).current
+    found = schema.upgrade(database)
+    done = "has" if before == found.current else "set up:" if before is None else "upgraded:"
+    state.out.print(f"database  {redact(state.settings.database.url)}  {done} schema {found.current}")
+    state.out.print("\nNext:")
+    for command, why in (
+        ("up --demo", "run the sample entries here; Ctrl-C ends it"),
+        ("entry add hello --every 10s --shell 'echo hello'", "add one of your own"),
+        ("doctor", "check that everything is in order"),
+    ):
+        state.out.print(f"  {state.command(command)}   [dim]# {why}[/]")
+
+
+def _write_config(state: State) -> None:
+    target = state.config_path or next(place.path for place in config.find_config() if place.source == "user")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as file:
+            file.write((config.shipped("config") / "beatd.toml").read_text("utf-8"))
+    except FileExistsError:
+        state.out.print(f"config    {target}  is there and stays as it is")
+        return
+    except OSError as error:
+        finding = FieldError("configuration", str(target), f"cannot be written: {error.strerror}")
+        raise InvalidInput([finding]) from error
+    state.out.print(f"config    {target}  written: every setting with its default")

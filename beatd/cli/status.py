@@ -1,0 +1,133 @@
+"""`beatd status`: what runs where, and how late it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from beatd import __version__
+from beatd.cli.output import JsonOption, ago, first_line, plain, print_json, span_text, styled
+from beatd.cli.state import State
+from beatd.operations import health
+from beatd.operations.health import Activity, Lateness, Status
+
+
+def status(
+    ctx: typer.Context,
+    json: JsonOption = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with status 1 if anything is not well.")
+    ] = False,
+) -> None:
+    """What runs where, what waits, how late it is. Exit status 1 if the database cannot tell."""
+    state: State = ctx.obj
+    found = health.status(state.loaded, state.open_database(), __version__)
+    if json:
+        print_json(found)
+    else:
+        _print(state.out, found)
+    if found.activity is None or (check and found.troubles):
+        raise typer.Exit(1)
+
+
+def _print(out: Console, found: Status) -> None:
+    _section(out, "configuration", _configuration(found))
+    _section(out, "database", [_database(found)])
+    _section(out, "broker", [found.broker])
+    if found.activity is not None:
+        _print_activity(out, found.activity)
+    for trouble in found.troubles:
+        out.print(Text.assemble(("✗ ", "bold red"), trouble), soft_wrap=True)
+
+
+def _section(out: Console, title: str, lines: Iterable[str | Text]) -> None:
+    for number, line in enumerate(lines):
+        out.print(Text.assemble((f"{'' if number else title:<15}", "bold"), line), soft_wrap=True)
+
+
+def _configuration(found: Status) -> Iterable[str | Text]:
+    yield found.config_file or "no file: defaults and variables"
+    searched = (f"{place['path']} ({place['source']})" for place in found.config_searched)
+    yield Text(f"looked for in this order: {', '.join(searched)}", style="dim")
+    for warning in found.config_warnings:
+        yield Text(warning, style="yellow")
+
+
+def _database(found: Status) -> str:
+    if found.activity is None:
+        return found.database
+    return f"{found.database}  ({found.activity.server}, schema {found.activity.schema})"
+
+
+def _print_activity(out: Console, activity: Activity) -> None:
+    _section(out, "schedulers", _nodes(activity))
+    _section(out, "entries", _entries(activity))
+    _section(out, "waiting", _waiting(activity))
+    _section(out, "lateness", [_lateness(activity.lateness)])
+    _section(out, "last hour", _ended(activity))
+
+
+def _nodes(activity: Activity) -> Iterable[str | Text]:
+    if not activity.nodes:
+        yield "none"
+    for node in activity.nodes:
+        mark = ("● ", "green") if node.alive else ("● ", "bold red")
+        heard = f"heard of {ago(node.heartbeat_age)}, up {span_text(activity.now - node.started_at)}"
+        yield Text.assemble(mark, f"{node.name}  pid {node.pid} on {node.host}, {heard}: {node.status}")
+        if node.statistics:
+            numbers = "  ".join(f"{name} {plain(value)}" for name, value in node.statistics.items())
+            yield Text(f"  {numbers}", style="dim")
+
+
+def _entries(activity: Activity) -> Iterable[str | Text]:
+    total, enabled = activity.backlog.entries, activity.backlog.enabled
+    yield f"{total}" if total == enabled else f"{total}, of which {total - enabled} paused"
+    if activity.next_due:
+        yield f"next: {activity.next_due.entry}, {_when(activity.next_due.due_at, activity.now)}"
+
+
+def _when(instant: datetime, now: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S} UTC ({ago(now - instant)})"
+
+
+def _waiting(activity: Activity) -> Iterable[str | Text]:
+    waiting = activity.backlog
+    parts = [
+        f"{waiting.due} due{_since(waiting.oldest_due_at, activity.now)}",
+        f"{waiting.pending} in the outbox{_since(waiting.oldest_pending_at, activity.now)}",
+        f"{waiting.published} published",
+        f"{waiting.running} running",
+    ]
+    if waiting.held:
+        parts.append(f"{waiting.held} held")
+    if waiting.unplanned_edits:
+        parts.append(f"{waiting.unplanned_edits} edits to plan")
+    yield ", ".join(parts)
+
+
+def _since(oldest: datetime | None, now: datetime) -> str:
+    return f" (the oldest for {span_text(now - oldest)})" if oldest and now > oldest else ""
+
+
+def _lateness(lateness: Lateness | None) -> str:
+    if lateness is None:
+        return "nothing was published in the last hour"
+    middle, most, worst = (_signed(span) for span in (lateness.median, lateness.p99, lateness.greatest))
+    return f"median {middle}, 99% within {most}, greatest {worst} ({lateness.runs} runs of the last hour)"
+
+
+def _signed(span: timedelta) -> str:
+    return f"{'-' if span < timedelta(0) else ''}{span_text(span)}"
+
+
+def _ended(activity: Activity) -> Iterable[str | Text]:
+    counts = [Text.assemble(f"{count} ", styled(state)) for state, count in sorted(activity.ended.items())]
+    yield Text(", ").join(counts) if counts else "no run ended"
+    for run in activity.failed:
+        said = first_line(run.error or run.reason or run.result)
+        yield Text.assemble(f"{run.finished_at:%H:%M:%S} UTC  {run.entry}  ", styled(run.state), f"  {said}")
