@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
+import zoneinfo
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 
 def wall() -> datetime:
@@ -14,3 +18,27 @@ def wall() -> datetime:
 def monotonic() -> float:
     """Seconds that only grow, suspended time included; comparable within one boot of the machine only."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def zone_data_version() -> str:
+    """The version of the time-zone data that zoneinfo uses: the machine's, else the tzdata package's."""
+    for folder in zoneinfo.TZPATH:
+        for name, pattern in (("tzdata.zi", r"# version (\S+)"), ("+VERSION", r"(\S+)")):
+            found = _first_line_of(Path(folder, name), pattern)
+            if found:
+                return found
+        if Path(folder, "UTC").exists():
+            return f"unknown ({folder})"
+    try:
+        return version("tzdata")
+    except PackageNotFoundError:
+        return "none"
+
+
+def _first_line_of(path: Path, pattern: str) -> str | None:
+    try:
+        with path.open(encoding="utf-8") as lines:
+            found = re.match(pattern, lines.readline())
+    except OSError:
+        return None
+    return found[1] if found else None

@@ -218,6 +218,10 @@ class SchedulerSettings(_Section):
         default=timedelta(seconds=30), description="without a heartbeat for this long a node counts as gone"
     )
 
+    fault_point: str = Field(
+        default="", description="for tests of beatd itself: where the process is to kill itself"
+    )
+
     @field_validator("node_timeout")
     @classmethod
     def _outlast_a_missed_heartbeat(cls, value: timedelta, info: ValidationInfo) -> timedelta:

@@ -34,6 +34,7 @@ EVENTS = {
     "daemon.stopping": "asked to stop: nothing new is begun, what was begun is finished",
     "daemon.stopped": "the process ends",
     "daemon.failed": "the process ends because of an error that waiting cannot help",
+    "loop.recovered": "a loop works again after trouble",
     "loop.failed": "one pass of a loop failed; it goes on after a pause",
     "loop.stalled": "a loop has made no progress for so long that the watchdog is no longer fed",
     # what it stands on

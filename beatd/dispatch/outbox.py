@@ -131,10 +131,13 @@ class Outbox:
         reach("after-mark")
         return replace(done, lease_lost=done.lease_lost + dropped)
 
-    def give_back(self) -> int:
-        """At the end: what was not sent goes back to the outbox for other nodes, at once."""
+    def give_back(self, batch: Batch | None = None) -> int:
+        """At the end: what was not sent, `batch` too, is free for other nodes at once.
+
+        Returns how many runs. Raises DatabaseUnavailable: then their leases lapse.
+        """
         self._settle()
-        left = list(self._held.publications) if self._held else []
+        left = [p for unsent in (batch, self._held) if unsent is not None for p in unsent.publications]
         self._held = None
         while (batch := self._next(0)) is not None:
             left += batch.publications

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from beatd.broker.reports import ReportsConsumer
 from beatd.dispatch.faultpoints import reach
-from beatd.errors import DatabaseUnavailable
+from beatd.errors import BrokerUnavailable, DatabaseUnavailable
 from beatd.logs import get_logger
 from beatd.store import runs
 from beatd.store.engine import Database
@@ -35,6 +35,13 @@ class Intake:
 
         Raises BrokerUnavailable, and DatabaseUnavailable: then the reports stay with the broker.
         """
+        try:
+            return self._take_in(timeout)
+        except BrokerUnavailable:
+            self.close()
+            raise
+
+    def _take_in(self, timeout: float) -> IntakePass:
         if self._consumer is None:
             self._consumer = self._connect()
         batch = self._consumer.receive(timeout)

@@ -58,6 +58,12 @@ def require(database: Database) -> None:
     )
 
 
+def too_new(database: Database) -> bool:
+    """Whether a newer version of beatd set the database up. Raises DatabaseUnavailable."""
+    current = state(database).current
+    return current is not None and current > SUPPORTED[-1]
+
+
 def upgrade(database: Database, revision: str = "head") -> SchemaState:
     """Brings the schema up to `revision`; one process at a time, repeating it does nothing.
 

@@ -141,3 +141,11 @@ def with_open_run(connection: Connection, entry_ids: Sequence[int], now: datetim
 def record_suppressions(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
     if rows:
         connection.execute(suppressions.insert(), list(rows))
+
+
+def plan_afresh(connection: Connection, zone_data: str) -> int:
+    """Queues the entries that were planned from other zone data; returns how many."""
+    stale = select(timers.c.entry_id).where(
+        or_(timers.c.zone_data.is_(None), timers.c.zone_data != zone_data)
+    )
+    return connection.execute(entry_changes.insert().from_select(["entry_id"], stale)).rowcount

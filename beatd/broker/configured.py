@@ -1,0 +1,62 @@
+"""The Celery app and the connections that the configuration asks for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from celery import Celery
+
+from beatd.broker.app import driver_type, embedded_broker, load_app
+from beatd.broker.publisher import Publisher, open_publisher
+from beatd.broker.reports import ReportsConsumer
+from beatd.config import Settings
+
+#: How long a run-once run may stay unclaimed on a broker that forgets the message of a killed worker.
+_PUBLISH_AGAIN_AFTER = timedelta(seconds=30)
+
+
+def configured_app(settings: Settings) -> Celery:
+    """The operator's app, or beatd's own, on the configured broker or the embedded one.
+
+    Raises InvalidInput.
+    """
+    url, options = settings.broker.url or None, dict(settings.broker.transport_options)
+    if url is None and not settings.celery.app:
+        url, embedded = embedded_broker(settings.state_dir)
+        options = {**embedded, **options}
+    return load_app(
+        settings.celery.app or None,
+        url,
+        transport_options=options,
+        default_queue=settings.celery.default_queue,
+        timezone=settings.timezone,
+    )
+
+
+def configured_publisher(app: Celery, settings: Settings, installation: str) -> Publisher:
+    """Raises BrokerUnavailable, InvalidInput."""
+    return open_publisher(
+        app,
+        reports_queue=reports_queue_name(installation) if settings.celery.reports else None,
+        window=settings.broker.window,
+        confirm_timeout=settings.broker.confirm_timeout.total_seconds(),
+        connect_timeout=settings.broker.connect_timeout.total_seconds(),
+    )
+
+
+def configured_consumer(app: Celery, settings: Settings, installation: str) -> ReportsConsumer:
+    """Raises BrokerUnavailable."""
+    return ReportsConsumer(
+        app,
+        reports_queue_name(installation),
+        connect_timeout=settings.broker.connect_timeout.total_seconds(),
+    )
+
+
+def reports_queue_name(installation: str) -> str:
+    return f"beatd.reports.{installation}"
+
+
+def publish_again_after(app: Celery) -> timedelta | None:
+    """None for a broker that soon delivers again what a killed worker had taken."""
+    return None if driver_type(app) == "amqp" else _PUBLISH_AGAIN_AFTER

@@ -1,0 +1,37 @@
+"""Waits for the database to say that something changed, on a connection of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from beatd.errors import DatabaseUnavailable
+from beatd.store.engine import Database
+
+#: What the triggers notify; see `beatd.store.triggers`.
+CHANNEL = "beatd"
+
+
+class Listener:
+    """PostgreSQL's LISTEN. Needs a direct connection: a pooler between does not pass notices on."""
+
+    def __init__(self, database: Database) -> None:
+        """Raises DatabaseUnavailable."""
+        self._name = database.name
+        with database.read() as connection:
+            raw = connection.connection
+            self._driver: Any = raw.driver_connection
+            raw.detach()
+        self._driver.rollback()
+        self._driver.autocommit = True
+        self._driver.execute(f"LISTEN {CHANNEL}")
+
+    def wait(self, timeout: float) -> bool:
+        """Whether something changed within `timeout` seconds. Raises DatabaseUnavailable."""
+        try:
+            return next(self._driver.notifies(timeout=timeout, stop_after=1), None) is not None
+        except Exception as error:
+            lines = str(error).splitlines() or [type(error).__name__]
+            raise DatabaseUnavailable(f"database {self._name}: {lines[0]}") from error
+
+    def close(self) -> None:
+        self._driver.close()
