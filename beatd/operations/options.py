@@ -1,0 +1,251 @@
+"""The options that people give, and the columns of `entries` that they become; and back.
+
+The command line, entries files and the Python API share these names. Values may be natural ones (lists,
+tables, whole numbers, `datetime`, `timedelta`) or the text that the column holds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from difflib import get_close_matches
+from functools import partial
+from typing import Any
+
+from beatd.errors import FieldError, InvalidInput
+from beatd.planning.task import HTTP_TASK, SHELL_TASK
+from beatd.schedules import format_duration, format_instant
+from beatd.store.entries import EDITABLE_COLUMNS
+
+Options = Mapping[str, Any]
+
+#: Options that are arguments of the shipped tasks, with the names that the tasks give them.
+SHELL_ARGUMENTS = {
+    "shell": "command",
+    "cwd": "cwd",
+    "env": "env",
+    "stdin": "stdin",
+    "timeout": "timeout",
+    "expected_exit_status": "expected_exit_status",
+}
+HTTP_ARGUMENTS = {
+    "http": "url",
+    "method": "method",
+    "request_headers": "headers",
+    "body": "body",
+    "timeout": "timeout",
+    "expected_status": "expected_status",
+}
+_ARGUMENTS = {SHELL_TASK: SHELL_ARGUMENTS, HTTP_TASK: HTTP_ARGUMENTS}
+_TASK_ARGUMENTS = SHELL_ARGUMENTS | HTTP_ARGUMENTS
+
+_KINDS_OF_SCHEDULE = ("cron", "every", "at")
+_ONLY_FOR_CRON = ("dst_gap", "dst_fold")
+_KINDS_OF_TASK = ("shell", "http", "task")
+_JSON_COLUMNS: dict[str, type] = {"args": list, "kwargs": dict, "headers": dict}
+_NAMES_COLUMNS = ("link", "link_error")
+_BOOLEANS = ("enabled", "ignore_result")
+_WHOLE_NUMBERS = ("priority", "misfire_limit")
+_EXAMPLES = {"args": "[1, 2]", "kwargs": '{"key": "value"}', "headers": '{"key": "value"}'}
+
+#: Every option, in the order in which they are shown and exported; `name` is not one of them.
+OPTIONS = (
+    "description",
+    "enabled",
+    *_KINDS_OF_SCHEDULE,
+    "timezone",
+    "start_at",
+    "end_at",
+    *_ONLY_FOR_CRON,
+    *_KINDS_OF_TASK,
+    *(name for name in _TASK_ARGUMENTS if name not in _KINDS_OF_TASK),
+    *(name for name in EDITABLE_COLUMNS[EDITABLE_COLUMNS.index("args") :]),
+)
+
+
+def new_columns(name: str, options: Options) -> dict[str, Any]:
+    """All columns of a new entry. Raises InvalidInput for options that are unknown or contradict."""
+    empty = dict.fromkeys(EDITABLE_COLUMNS) | {"name": name, "enabled": True}
+    return changed_columns(empty, options)
+
+
+def changed_columns(current: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """All columns of an entry after `options` were set; None unsets one.
+
+    A new kind of schedule or of task takes the place of the old one. Raises InvalidInput.
+    """
+    findings = [_unknown(key, value) for key, value in options.items() if not _is_known(key)]
+    columns = dict(current)
+    _replace_schedule(columns, options)
+    for key in [key for key in options if key in EDITABLE_COLUMNS]:
+        _collect(findings, partial(_set, columns, key, options[key]))
+    _collect(findings, partial(_replace_task, columns, current["task"], options))
+    if findings:
+        raise InvalidInput(findings)
+    return columns
+
+
+def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """What `new_columns` makes these columns of, in natural values; what is at its default is left out."""
+    values = {key: _natural(key, columns.get(key)) for key in EDITABLE_COLUMNS if key != "name"}
+    arguments = _ARGUMENTS.get(str(columns.get("task")))
+    if arguments and isinstance(values["kwargs"], dict) and not values["args"]:
+        kwargs = dict(values["kwargs"])
+        named = {option: kwargs.pop(name) for option, name in arguments.items() if name in kwargs}
+        kind = next(iter(arguments))
+        # a null cannot be told from an option that was not given
+        if kind in named and None not in named.values():
+            values |= named | {"task": None, "kwargs": kwargs or None}
+    if values["enabled"]:
+        del values["enabled"]
+    return {key: values[key] for key in OPTIONS if values.get(key) is not None}
+
+
+def canonical(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns in a form in which two spellings of the same are equal: `[1,2]` and `[1, 2]`."""
+    return {key: _comparable(key, columns.get(key)) for key in EDITABLE_COLUMNS}
+
+
+# What contradicts, and what takes the place of what
+
+
+def _is_known(key: str) -> bool:
+    return key in OPTIONS or key == "name"
+
+
+def _unknown(key: str, value: Any) -> FieldError:
+    near = get_close_matches(key.replace("-", "_"), OPTIONS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(OPTIONS)}"
+    return FieldError(key, value, f"unknown option{hint}")
+
+
+def _collect(findings: list[FieldError], step: Callable[[], object]) -> None:
+    try:
+        step()
+    except FieldError as finding:
+        findings.append(finding)
+
+
+def _replace_schedule(columns: dict[str, Any], options: Options) -> None:
+    if any(options.get(kind) is not None for kind in _KINDS_OF_SCHEDULE):
+        columns.update(dict.fromkeys(_KINDS_OF_SCHEDULE))
+        if options.get("cron") is None:
+            columns.update(dict.fromkeys(_ONLY_FOR_CRON))
+
+
+def _replace_task(columns: dict[str, Any], before: str | None, options: Options) -> None:
+    """Writes `task` and `kwargs` from whichever of shell, http, task and their arguments were given."""
+    given = [kind for kind in _KINDS_OF_TASK if options.get(kind) is not None]
+    if len(given) > 1:
+        raise FieldError("task", " and ".join(given), "give exactly one of shell, http and task")
+    task = columns["task"]
+    if given and given[0] != "task":
+        task = SHELL_TASK if given[0] == "shell" else HTTP_TASK
+    if task is None:
+        problem = "give one of shell (a command), http (a URL) and task (the name of a Celery task)"
+        raise FieldError("task", None, problem)
+    if task != before:
+        columns.update({key: None for key in ("args", "kwargs") if key not in options})
+    columns["task"] = task
+    arguments = {key: value for key, value in options.items() if key in _TASK_ARGUMENTS}
+    if arguments:
+        columns["kwargs"] = _json("kwargs", _merged(task, columns["kwargs"], arguments))
+
+
+def _merged(task: str, kwargs: str | None, arguments: Options) -> dict[str, Any]:
+    merged = _natural("kwargs", kwargs) or {}
+    if not isinstance(merged, dict):
+        raise FieldError("kwargs", kwargs, "not a JSON object", example=_EXAMPLES["kwargs"])
+    names = _ARGUMENTS.get(task, {})
+    for option, value in arguments.items():
+        if option not in names:
+            kinds = [
+                kind for kind, of in (("shell", SHELL_ARGUMENTS), ("http", HTTP_ARGUMENTS)) if option in of
+            ]
+            raise FieldError(option, value, f"is an option of {' and '.join(kinds)} entries only")
+        if value is None:
+            merged.pop(names[option], None)
+        else:
+            merged[names[option]] = format_duration(value) if isinstance(value, timedelta) else value
+    return merged
+
+
+# One value
+
+
+def _set(columns: dict[str, Any], key: str, value: Any) -> None:
+    columns[key] = True if key == "enabled" and value is None else _column(key, value)
+
+
+def _column(key: str, value: Any) -> Any:
+    """The value as its column holds it; what is wrong with its meaning is for `parse_definition` to say."""
+    if value is None or key in _WHOLE_NUMBERS:
+        return value
+    if key in _BOOLEANS:
+        if not isinstance(value, bool):
+            raise FieldError(key, value, "true or false")
+        return value
+    if key in _JSON_COLUMNS:
+        return _storable(key, value) if isinstance(value, str) else _json(key, value)
+    if key in _NAMES_COLUMNS and isinstance(value, list | tuple):
+        return _storable(key, ",".join(_storable(key, name) for name in value))
+    return _storable(key, _text(value))
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, datetime):
+        return value.isoformat() if value.tzinfo is None else format_instant(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    # `every = 10` is refused later, by a message that says which unit may have been meant
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _json(key: str, value: Any) -> str:
+    kind = _JSON_COLUMNS[key]
+    value = list(value) if kind is list and isinstance(value, tuple) else value
+    if not isinstance(value, kind):
+        wanted = "an array" if kind is list else "a table"
+        raise FieldError(key, value, f"not {wanted}", example=_EXAMPLES[key])
+    try:
+        return _storable(key, json.dumps(value, ensure_ascii=False, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise FieldError(key, value, f"cannot be written as JSON: {error}") from error
+
+
+def _storable(key: str, text: Any) -> str:
+    if not isinstance(text, str):
+        raise FieldError(key, text, "text is wanted")
+    if "\0" in text:
+        raise FieldError(key, text, "must not hold a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise FieldError(key, text, "is not UTF-8 text") from error
+    return text
+
+
+def _natural(key: str, value: Any) -> Any:
+    """The column's value as a list, table or name list; as it is where it is not what it should be."""
+    if not isinstance(value, str):
+        return value
+    if key in _NAMES_COLUMNS:
+        return [name.strip() for name in value.split(",")]
+    if key in _JSON_COLUMNS:
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            return value
+        return parsed if isinstance(parsed, _JSON_COLUMNS[key]) else value
+    return value
+
+
+def _comparable(key: str, value: Any) -> Any:
+    natural = _natural(key, value)
+    if key in _JSON_COLUMNS and not isinstance(natural, str):
+        # as text, for Python takes 1, 1.0 and true for equal
+        return json.dumps(natural, sort_keys=True) if natural else None
+    return natural if key not in _BOOLEANS or value is None else bool(value)

@@ -1,0 +1,109 @@
+"""What every edit of entries goes through: the checks, the statement, its signature and the audit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from beatd.errors import FieldError, InvalidInput
+from beatd.operations.context import Context
+from beatd.operations.options import canonical
+from beatd.planning.definition import Definition, parse_definition
+from beatd.store import entries, history
+from beatd.store.entries import StoredEntry, Transaction
+
+Columns = Mapping[str, Any]
+
+
+def checked(context: Context, columns: Columns, created_at: datetime) -> Definition:
+    """The definition that these columns make. Raises InvalidInput with everything wrong with them."""
+    definition = parse_definition(columns, created_at=created_at, default_timezone=context.timezone)
+    findings: list[FieldError] = []
+    try:
+        context.check_arguments(definition.task.task, definition.task.args, definition.task.kwargs)
+    except FieldError as finding:
+        findings.append(finding)
+    except InvalidInput as several:
+        findings += several.findings
+    if definition.policies.overlap != "allow" and not context.reports:
+        problem = "only 'allow' is possible without reports (celery.reports is false)"
+        findings.append(FieldError("overlap", definition.policies.overlap, problem))
+    if findings:
+        raise InvalidInput(findings)
+    return definition
+
+
+def changes(old: Columns, new: Columns) -> dict[str, tuple[Any, Any]]:
+    """The columns that differ in meaning, with their old and new values."""
+    before, after = canonical(old), canonical(new)
+    return {key: (old.get(key), new.get(key)) for key in before if before[key] != after[key]}
+
+
+def insert(context: Context, transaction: Transaction, rows: Sequence[Columns], action: str = "add") -> None:
+    """Raises Conflict where a name is taken."""
+    entries.add(transaction, rows)
+    added = entries.find_named(transaction, [str(row["name"]) for row in rows])
+    history.sign(transaction, [(entry.id, entry.version) for entry in added], context.who, context.door)
+    _audit(context, transaction, action, [(entry, {}) for entry in added])
+
+
+def update(
+    context: Context, transaction: Transaction, pairs: Iterable[tuple[StoredEntry, Columns]], action: str
+) -> int:
+    """Brings entries, which the caller has locked, to new columns; returns how many that changed."""
+    changed = []
+    for entry, columns in pairs:
+        differing = changes(entry.columns, columns)
+        if differing:
+            entries.change(transaction, entry, {key: new for key, (_, new) in differing.items()})
+            changed.append((entry, differing))
+    versions = [(entry.id, entry.version + 1) for entry, _ in changed]
+    history.sign(transaction, versions, context.who, context.door)
+    _audit(context, transaction, action, changed)
+    return len(changed)
+
+
+def delete(context: Context, transaction: Transaction, removed: Sequence[StoredEntry]) -> None:
+    entries.remove(transaction, [entry.id for entry in removed])
+    versions = [(entry.id, entry.version + 1) for entry in removed]
+    history.sign(transaction, versions, context.who, context.door)
+    _audit(context, transaction, "remove", [(entry, {}) for entry in removed])
+
+
+def audit_run(context: Context, transaction: Transaction, action: str, run: history.Run) -> None:
+    """Notes what a person did to a run."""
+    row = _audit_row(context, transaction, action, run.entry_id, run.entry, {"run": run.id})
+    history.audited(transaction, [row])
+
+
+def _audit(
+    context: Context,
+    transaction: Transaction,
+    action: str,
+    done: Sequence[tuple[StoredEntry, Mapping[str, tuple[Any, Any]]]],
+) -> None:
+    rows = [
+        _audit_row(context, transaction, action, entry.id, entry.name, differing) for entry, differing in done
+    ]
+    history.audited(transaction, rows)
+
+
+def _audit_row(
+    context: Context,
+    transaction: Transaction,
+    action: str,
+    entry_id: int,
+    name: str | None,
+    detail: Mapping[str, Any],
+) -> dict[str, Any]:
+    return {
+        "at": context.database.now(transaction),
+        "who": context.who,
+        "door": context.door,
+        "action": action,
+        "entry_id": entry_id,
+        "entry_name": name,
+        "detail": json.dumps(detail, ensure_ascii=False) if detail else None,
+    }

@@ -1,0 +1,228 @@
+"""The SQL of what happened: versions, the audit, runs and the fires that became none; and of the few
+things that a person does to a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, func, insert, or_, select, update
+
+from beatd.store.dialects import Dialect
+from beatd.store.entries import Transaction
+from beatd.store.models import (
+    FINAL_STATES,
+    OPEN_STATES,
+    audit,
+    claims,
+    entries,
+    entry_versions,
+    nudges,
+    runs,
+    suppressions,
+)
+
+#: Stands in `claims.worker` where a person took a run so that no worker starts it.
+REVOKED_BY_HAND = "beatd:revoked"
+
+#: How far back of the instant asked for `news` looks for fire times: runs are recorded soon after them.
+_RECENT = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """One version of an entry as the triggers kept it; `definition` is JSON text of its columns."""
+
+    entry_id: int
+    version: int
+    name: str
+    operation: str
+    definition: str
+    changed_at: datetime
+    changed_by: str | None
+    door: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, with the name of its entry: today's, or the last one of an entry that was removed."""
+
+    id: str
+    entry: str | None
+    entry_id: int
+    version: int
+    origin: str
+    fire_time: datetime
+    due_time: datetime
+    expires_at: datetime | None
+    state: str
+    reason: str | None
+    recorded_at: datetime
+    published_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    worker: str | None
+    attempt: int
+    retries: int
+    run_once: bool
+    result: str | None
+    error: str | None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in FINAL_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """Fires that did not become runs, counted. `exact` is False where `count` is a lower bound."""
+
+    entry_id: int
+    version: int
+    reason: str
+    count: int
+    exact: bool
+    first_fire_at: datetime
+    last_fire_at: datetime
+    recorded_at: datetime
+
+
+# Versions and the audit
+
+
+def sign(transaction: Transaction, versions: Iterable[tuple[int, int]], who: str, door: str) -> None:
+    """Writes who made these versions (entry id, version) and by which door; the triggers cannot know."""
+    statement = (
+        update(entry_versions)
+        .where(entry_versions.c.entry_id == bindparam("b_id"), entry_versions.c.version == bindparam("b_v"))
+        .values(changed_by=who, door=door)
+    )
+    if rows := [{"b_id": entry_id, "b_v": version} for entry_id, version in versions]:
+        transaction.execute(statement, rows)
+
+
+def audited(transaction: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Appends to the audit; keys are its columns."""
+    if rows:
+        transaction.execute(insert(audit), list(rows))
+
+
+def versions_of(transaction: Transaction, entry_id: int) -> list[StoredVersion]:
+    """Newest first."""
+    query = (
+        select(*(entry_versions.c[name] for name in StoredVersion.__dataclass_fields__))
+        .where(entry_versions.c.entry_id == entry_id)
+        .order_by(entry_versions.c.version.desc())
+    )
+    return [StoredVersion(*row) for row in transaction.execute(query)]
+
+
+def entry_id_of(transaction: Transaction, name: str) -> int | None:
+    """The id of the entry of this name, or of the one removed last that had it at the end."""
+    found = transaction.execute(select(entries.c.id).where(entries.c.name == name)).scalar_one_or_none()
+    if found is not None:
+        return int(found)
+    removed = select(func.max(entry_versions.c.entry_id)).where(
+        entry_versions.c.name == name, entry_versions.c.operation == "delete"
+    )
+    return transaction.execute(removed).scalar_one_or_none()
+
+
+# Runs
+
+
+def runs_where(
+    transaction: Transaction,
+    *,
+    entry_id: int | None = None,
+    states: Sequence[str] = (),
+    since: datetime | None = None,
+    limit: int,
+) -> list[Run]:
+    """Newest fire time first; `since` is the earliest fire time."""
+    query = _query().order_by(runs.c.fire_time.desc(), runs.c.id).limit(limit)
+    if entry_id is not None:
+        query = query.where(runs.c.entry_id == entry_id)
+    if states:
+        query = query.where(runs.c.state.in_(states))
+    if since is not None:
+        query = query.where(runs.c.fire_time >= since)
+    return _runs(transaction, query)
+
+
+def runs_like(transaction: Transaction, lowest: str, highest: str, limit: int = 2) -> list[Run]:
+    """Runs with an id in this range, bounds included."""
+    query = _query().where(runs.c.id >= lowest, runs.c.id <= highest).order_by(runs.c.id).limit(limit)
+    return _runs(transaction, query)
+
+
+def news(transaction: Transaction, since: datetime, entry_id: int | None = None) -> list[Run]:
+    """Runs that were recorded, or ended, at `since` or later; oldest fire time first."""
+    recorded = and_(runs.c.fire_time >= since - _RECENT, runs.c.recorded_at >= since)
+    query = _query().where(or_(runs.c.finished_at >= since, recorded)).order_by(runs.c.fire_time, runs.c.id)
+    if entry_id is not None:
+        query = query.where(runs.c.entry_id == entry_id)
+    return _runs(transaction, query)
+
+
+def suppressed(
+    transaction: Transaction, entry_id: int, limit: int, since: datetime | None = None
+) -> list[Suppressed]:
+    """Newest first."""
+    query = (
+        select(*(suppressions.c[name] for name in Suppressed.__dataclass_fields__))
+        .where(suppressions.c.entry_id == entry_id)
+        .order_by(suppressions.c.last_fire_at.desc(), suppressions.c.id.desc())
+        .limit(limit)
+    )
+    if since is not None:
+        query = query.where(suppressions.c.last_fire_at >= since)
+    return [Suppressed(*row) for row in transaction.execute(query)]
+
+
+def record_trigger(transaction: Transaction, run: Mapping[str, Any]) -> None:
+    """Puts a run that a person asked for into the outbox, and wakes a node for it."""
+    transaction.execute(insert(runs), [dict(run)])
+    transaction.execute(
+        insert(nudges), [{"kind": "outbox", "entry_id": run["entry_id"], "run_id": run["id"]}]
+    )
+
+
+def revoke_unclaimed(
+    transaction: Transaction, dialect: Dialect, run_id: str, now: datetime, reason: str
+) -> bool:
+    """Revokes a run-once run, if no worker has begun it: whoever inserts the claim first has it."""
+    claim = {"run_id": run_id, "worker": REVOKED_BY_HAND, "claimed_at": now, "lease_until": now}
+    taken = transaction.execute(dialect.insert_new(claims), [claim | {"ended_at": now}]).rowcount == 1
+    return taken and _revoked(transaction, run_id, OPEN_STATES, now, reason)
+
+
+def revoke_unsent(transaction: Transaction, run_id: str, now: datetime, reason: str) -> bool:
+    """Revokes a run whose message was not published yet."""
+    return _revoked(transaction, run_id, ("held", "pending"), now, reason)
+
+
+def _revoked(
+    transaction: Transaction, run_id: str, states: Sequence[str], now: datetime, reason: str
+) -> bool:
+    values = {"state": "revoked", "finished_at": now, "reason": reason, "owner": None, "lease_until": None}
+    statement = update(runs).where(runs.c.id == run_id, runs.c.state.in_(states)).values(**values)
+    return transaction.execute(statement).rowcount == 1
+
+
+def _query() -> Select[Any]:
+    name = func.coalesce(entries.c.name, entry_versions.c.name).label("entry")
+    columns = [name if field == "entry" else runs.c[field] for field in Run.__dataclass_fields__]
+    same_version = and_(
+        entry_versions.c.entry_id == runs.c.entry_id, entry_versions.c.version == runs.c.version
+    )
+    return select(*columns).select_from(
+        runs.outerjoin(entries, entries.c.id == runs.c.entry_id).outerjoin(entry_versions, same_version)
+    )
+
+
+def _runs(transaction: Transaction, query: Select[Any]) -> list[Run]:
+    return [Run(*row) for row in transaction.execute(query)]
