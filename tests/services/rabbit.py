@@ -11,8 +11,6 @@ import secrets
 import subprocess
 from typing import Any
 
-import psutil
-
 from tests.services.binaries import program
 from tests.services.server import Server, free_port
 
@@ -65,10 +63,8 @@ class RabbitMQ(Server):
         return version.removeprefix('<<"').removesuffix('">>')
 
     def ask_to_stop(self) -> None:
-        # The machine itself; its shell script would start rabbitmqctl to say the same.
-        for child in psutil.Process(self.pid).children(recursive=True):
-            if child.name().startswith("beam"):
-                child.terminate()
+        # What SIGTERM means to the Erlang machine; its shell script would start rabbitmqctl to say the same.
+        self.eval("init:stop().")
 
     def url(self, vhost: str) -> str:
         return f"amqp://{USER}:{USER}@127.0.0.1:{self.port}/{vhost}"
