@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from celery import Celery
 from celery.app.utils import find_app
 from kombu.connection import Connection
 from kombu.utils.url import maybe_sanitize_url
 
+from beatd.broker import embedded
 from beatd.errors import BrokerUnavailable, Conflict, FieldError, InvalidInput
 
 _EXAMPLE_URL = "amqp://user:password@host:5672/vhost"
@@ -66,6 +69,11 @@ def _operators_app(path: str) -> Celery:
 
 def _bad_app(path: str, problem: str) -> InvalidInput:
     return InvalidInput([FieldError("celery.app", path, problem, example="proj.celery:app")])
+
+
+def embedded_broker(state_dir: Path) -> tuple[str, dict[str, Any]]:
+    """URL and transport options of the broker that needs no server, in a folder below `state_dir`."""
+    return f"{embedded.SCHEME}://{quote(str((state_dir / 'broker').absolute()))}", {}
 
 
 # Connections -------------------------------------------------------------------------------------
