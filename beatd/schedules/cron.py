@@ -131,11 +131,7 @@ class DayRule:
     expression: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        days, weekdays = self.days, self.weekdays
-        if not self.both_must_match and (len(days) == 31 or len(weekdays) == 7):
-            # Either is enough and one always matches. croniter would take the full one for a `*`.
-            days, weekdays = tuple(range(1, 32)), tuple(range(7))
-        fields = (",".join(map(str, values)) for values in (days, self.months, weekdays))
+        fields = (",".join(map(str, values)) for values in (self.days, self.months, self.weekdays))
         object.__setattr__(self, "expression", "0 0 " + " ".join(fields))
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
@@ -32,6 +34,9 @@ NIGHTS = {
     "skipped day": ("Pacific/Apia", "2011-12-30T10:00Z"),
     "repeated day": ("Pacific/Kwajalein", "1969-09-30T13:00Z"),
     "turn of the year": ("Pacific/Enderbury", "1994-12-31T11:00Z"),
+    "gap on new year's day": ("Africa/Sao_Tome", "2018-01-01T01:00Z"),
+    "fold on new year's day": ("Africa/Sao_Tome", "2019-01-01T01:00Z"),
+    "fold on new year's eve": ("Asia/Dhaka", "2009-12-31T17:00Z"),
     "far future": ("Europe/Berlin", "2299-03-26T01:00Z"),
 }
 
@@ -60,6 +65,52 @@ def test_the_nights_are_nights_of_a_shift() -> None:
         zone = ZoneInfo(zone_name)
         earlier, later = ((utc(shift) + step).astimezone(zone).utcoffset() for step in (-MINUTE, MINUTE * 0))
         assert earlier != later, (zone_name, shift)
+
+
+@pytest.mark.parametrize(
+    "end_of_summer", ["J1/0:30", "J2/0:30", "J3/1:30", "J4/0:30", "J363/0:30", "J365/23:30"]
+)
+@settings(max_examples=15, deadline=None)
+@given(
+    expression=expressions(),
+    before=st.integers(0, 5000),
+    gap=st.sampled_from((None, "run_after", "skip")),
+    fold=st.sampled_from((None, "first", "second", "both")),
+)
+def test_shifts_around_new_year(
+    end_of_summer: str, expression: str, before: int, gap: str | None, fold: str | None
+) -> None:
+    """Zones are looked at year by year; nobody may notice."""
+    zone = made_up_zone(f"XST0XDT-1,M12.4.0/2,{end_of_summer}")
+    until = utc("2031-01-04T06:00Z")
+    after = until - timedelta(hours=36) - before * MINUTE
+    schedule = parse_cron(expression, zone, dst_gap=gap, dst_fold=fold)
+    expected = list(Model(expression, zone, gap, fold).fire_times(after, until))
+    assert list(schedule.fire_times(after, until)) == expected
+
+
+@pytest.mark.parametrize(
+    ("end_of_summer", "expression", "fold", "after", "expected"),
+    [
+        # Asked in the new year, within the second pass of a fold of the old one.
+        ("J1/0:30", "15 0 * * *", "first", "2031-01-01T00:05Z", "2031-01-02T00:15Z"),
+        # Asked in the old year, about a fold in the first days of the new one.
+        ("J3/1:30", "45 0 3 1 *", "second", "2030-12-31T12:00Z", "2031-01-03T00:45Z"),
+    ],
+)
+def test_a_fold_seen_from_the_other_year(
+    end_of_summer: str, expression: str, fold: str, after: str, expected: str
+) -> None:
+    zone = made_up_zone(f"XST0XDT-1,M12.4.0/2,{end_of_summer}")
+    assert parse_cron(expression, zone, dst_fold=fold).next_fire_time(utc(after)) == utc(expected)
+
+
+def made_up_zone(rule: str) -> ZoneInfo:
+    """A zone with this POSIX rule and nothing else (RFC 8536, version 2: an empty table and a footer)."""
+    empty = (
+        b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 0, 0, 0) + b"XST\0"
+    )
+    return ZoneInfo.from_file(io.BytesIO(empty + empty + b"\n" + rule.encode() + b"\n"), key="Made/Up")
 
 
 # cronsim itself departs from cron where a shift is not of a whole hour, and in wildcard rules where it is at
