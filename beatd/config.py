@@ -77,13 +77,13 @@ def _zone(value: str) -> str:
 
 
 def _zones_like(name: str) -> list[str]:
-    """Zones close to `name`, which may be only a city or in the wrong case."""
+    """The zone closest to `name`, if any; `name` may be only a city or in the wrong case."""
     by_key: dict[str, str] = {}
     for zone in sorted(available_timezones(), reverse=True):
         by_key[zone.rpartition("/")[2].lower()] = zone
     by_key |= {zone.lower(): zone for zone in available_timezones()}
-    close = difflib.get_close_matches(name.lower().replace(" ", "_"), by_key, n=3, cutoff=0.75)
-    return list(dict.fromkeys(by_key[key] for key in close))
+    close = difflib.get_close_matches(name.lower().replace(" ", "_"), by_key, n=1, cutoff=0.75)
+    return [by_key[key] for key in close]
 
 
 _DRIVERS = {
@@ -217,7 +217,6 @@ class SchedulerSettings(_Section):
     node_timeout: PositiveDuration = Field(
         default=timedelta(seconds=30), description="without a heartbeat for this long a node counts as gone"
     )
-
     fault_point: str = Field(
         default="", description="for tests of beatd itself: where the process is to kill itself"
     )
@@ -472,6 +471,8 @@ def _parse(file: Path, text: str) -> dict[str, Any]:
     # Only the key: the value may be a password that its quotes did not survive.
     key = lines[min(number, len(lines)) - 1].partition("=")[0].strip()
     problem = f"not TOML: {problem[: found.start()] if found else problem}"
+    if re.search(r"=\s*[A-Za-z/]", lines[min(number, len(lines)) - 1]):
+        problem += " (a text needs quotes)"
     raise InvalidInput([FieldError("line", key, problem, where=f"{file}:{number}")]) from None
 
 
@@ -628,10 +629,13 @@ def _settings_lines(file: Path) -> list[str]:
 # Passwords
 
 
-_USERINFO = re.compile(r"(://[^\s:@\"']*:)(?:[^\s;,]|[;,](?![\w+.\-]+://))*@")
+# Every quantifier is bounded or runs once over the text: logs pass whole outputs through here.
+_SCHEME = r"[\w+.\-]{1,60}://"
+_BETWEEN_URLS = re.compile(rf"([;,][\"']?)(?={_SCHEME})")
 _PARAMETER = re.compile(
-    r"((?:^|[?&;\s])[\w.\-]*(?:passw|pwd|secret|token|credential|access_?key|api_?key)[\w.\-]*\s?=\s?)"
-    r"(?:[^\s&;]|;(?![\w+.\-]+://))+",
+    r"(?<![\w.\-])"
+    r"([\w.\-]{0,40}(?:passw|pwd|secret|token|credential|access_?key|api_?key)[\w.\-]{0,40}\s?=\s?)"
+    rf"(?:[^\s&;]|;(?!{_SCHEME}))+",
     re.IGNORECASE,
 )
 
@@ -641,9 +645,26 @@ def redact(text: str) -> str:
 
     Where a URL is ambiguous (an unescaped `@` or `/` in a password) it hides too much, not too little.
     """
-    if "://" in text:
-        text = _USERINFO.sub(r"\1***@", text)
+    if "://" in text and "@" in text:
+        text = re.sub(r"\S*://\S*", lambda word: _redact_word(word[0]), text)
     return _PARAMETER.sub(r"\1***", text) if "=" in text else text
+
+
+def _redact_word(word: str) -> str:
+    return "".join(_redact_url(part) for part in _BETWEEN_URLS.split(word))
+
+
+def _redact_url(url: str) -> str:
+    """Hide all from the colon after the user's name to the last `@`."""
+    at = url.rfind("@")
+    start = url.find("://")
+    while 0 <= start < at:
+        colon = url.find(":", start + 3, at)
+        user = url[start + 3 : colon]
+        if colon >= 0 and not set(user) & {'"', "'"}:
+            return f"{url[: colon + 1]}***{url[at:]}"
+        start = url.find("://", start + 3)
+    return url
 
 
 # Folders
