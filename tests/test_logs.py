@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from beatd import logs
+from beatd import logs, reports
 
 PACKAGE = Path(logs.__file__).parent
 LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
@@ -213,25 +213,49 @@ def test_every_event_has_a_name_of_two_words_and_a_meaning():
 
 def test_every_event_that_is_told_is_listed():
     told = [event for file in sorted(PACKAGE.rglob("*.py")) for event in _events(file)]
-    assert not [f"{place}: {name!r}" for place, name in told if name not in logs.EVENTS]
+    assert len(told) > 20
+    assert not [f"{place}: {name}" for place, name in told if not _listed(name)]
+
+
+def test_every_state_that_a_worker_reports_is_an_event():
+    assert {f"run.{state}" for state in reports.RANKS} <= set(logs.EVENTS)
 
 
 def test_the_search_for_events_sees_each_way_to_tell_one(tmp_path):
     file = tmp_path / "x.py"
     file.write_text(
-        'log.info("a.b", x=1)\nself._log.warning("c.d")\nlog.bind(x=1).error("e.f")\nlog.info(name)\n'
-        'log.info("g.h" if x else "i.j")\nmath.log(2)\nconsole.info("not an event")\n'
+        """
+log.info("run.lost", x=1)
+self._log.warning("run.lots")
+log.bind(x=1).error("run.started" if x else "run.begun")
+event = "run.expired" if x else "run.spoiled"
+log.info(event)
+log.info(f"run.{state}")
+log.info(f"ruin.{state}")
+log.info(unknown)
+math.log(2)
+console.info("not an event")
+"""
     )
-    assert [name for _, name in _events(file)] == ["a.b", "c.d", "e.f", None, "g.h", "i.j"]
+    assert [name for _, name in _events(file) if not _listed(name)] == [
+        "run.lots",
+        "run.begun",
+        "run.spoiled",
+        r"ruin\..+",
+        "unknown?",
+    ]
 
 
-def _events(file: Path) -> list[tuple[str, str | None]]:
-    """The event of each call on a logger; None where it is not written out."""
-    found = []
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Call) and _is_logging(node.func):
-            found += [(f"{file}:{node.lineno}", name) for name in _names(node.args[0] if node.args else None)]
-    return found
+def _listed(pattern: str) -> bool:
+    return any(re.fullmatch(pattern, name) for name in logs.EVENTS)
+
+
+def _events(file: Path) -> list[tuple[str, str]]:
+    """The place of each call on a logger and the event, as a pattern where a part is computed."""
+    tree = ast.parse(file.read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_logging(node.func)]
+    calls.sort(key=lambda call: call.lineno)
+    return [(f"{file}:{call.lineno}", name) for call in calls for name in _names(call.args[0], tree)]
 
 
 def _is_logging(function: ast.expr) -> bool:
@@ -240,7 +264,19 @@ def _is_logging(function: ast.expr) -> bool:
     return bool(re.search(r"\b_?log(ger)?\b", ast.unparse(function.value)))
 
 
-def _names(event: ast.expr | None) -> list[str | None]:
-    if isinstance(event, ast.IfExp):
-        return _names(event.body) + _names(event.orelse)
-    return [event.value if isinstance(event, ast.Constant) else None]
+def _names(event: ast.expr, tree: ast.Module) -> list[str]:
+    match event:
+        case ast.Constant(value):
+            return [str(value)]
+        case ast.IfExp(_, one, other):
+            return _names(one, tree) + _names(other, tree)
+        case ast.JoinedStr(parts):
+            return ["".join(re.escape(p.value) if isinstance(p, ast.Constant) else ".+" for p in parts)]
+        case ast.Name(name):
+            assigned = [
+                node.value
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+            ]
+            return [n for value in assigned for n in _names(value, tree)] or [f"{name}?"]
+    return [ast.unparse(event)]
