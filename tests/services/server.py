@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -9,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -148,15 +149,8 @@ def as_user(user: str | None) -> dict[str, Any]:
 
 def free_port() -> int:
     """A loopback port that nothing listens on, below the range that outgoing connections take theirs from."""
-    return first_free(lambda: random.randint(15000, 32000))
-
-
-def first_free(candidate: Callable[[], int]) -> int:
     while True:
-        port = candidate()
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
+        port = random.randint(15000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
