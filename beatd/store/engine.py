@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, create_engine, exc
 from sqlalchemy.engine import Engine, make_url
@@ -100,6 +101,14 @@ class Database:
             connection = plain.execution_options(beatd_write=True)
             with connection.begin():
                 yield connection
+
+    def dedicated(self) -> Any:
+        """A driver's own connection for the caller to keep and close. Raises DatabaseUnavailable."""
+        with self._translated():
+            pooled = self.engine.raw_connection()
+            connection = pooled.driver_connection
+            pooled.detach()
+            return connection
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

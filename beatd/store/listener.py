@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from beatd.errors import DatabaseUnavailable
 from beatd.store.engine import Database
 
@@ -17,11 +15,7 @@ class Listener:
     def __init__(self, database: Database) -> None:
         """Raises DatabaseUnavailable."""
         self._name = database.name
-        with database.read() as connection:
-            raw = connection.connection
-            self._driver: Any = raw.driver_connection
-            raw.detach()
-        self._driver.rollback()
+        self._driver = database.dedicated()
         self._driver.autocommit = True
         self._driver.execute(f"LISTEN {CHANNEL}")
 

@@ -145,7 +145,9 @@ def record_suppressions(connection: Connection, rows: Sequence[dict[str, object]
 
 def plan_afresh(connection: Connection, zone_data: str) -> int:
     """Queues the entries that were planned from other zone data; returns how many."""
-    stale = select(timers.c.entry_id).where(
-        or_(timers.c.zone_data.is_(None), timers.c.zone_data != zone_data)
-    )
-    return connection.execute(entry_changes.insert().from_select(["entry_id"], stale)).rowcount
+    other = or_(timers.c.zone_data.is_(None), timers.c.zone_data != zone_data)
+    count = connection.execute(select(func.count()).select_from(timers).where(other)).scalar_one()
+    if count:
+        stale = select(timers.c.entry_id).where(other)
+        connection.execute(entry_changes.insert().from_select(["entry_id"], stale))
+    return count
