@@ -84,13 +84,12 @@ def driver_type(app: Celery) -> str:
 
     Raises InvalidInput for a URL whose transport is unknown or not installed.
     """
-    with app.connection_for_write() as connection:
-        try:
-            return str(connection.transport.driver_type)
-        except Exception as error:
-            url = maybe_sanitize_url(app.conf.broker_write_url or "")
-            problem = f"kombu has no such transport, or its library is missing ({error})"
-            raise InvalidInput([FieldError("broker.url", url, problem, example=_EXAMPLE_URL)]) from error
+    try:
+        return str(app.connection_for_write().transport.driver_type)
+    except Exception as error:
+        url = maybe_sanitize_url(str(app.conf.broker_write_url or ""))
+        problem = f"kombu has no such transport, or its library is missing ({error})"
+        raise InvalidInput([FieldError("broker.url", url, problem, example=_EXAMPLE_URL)]) from error
 
 
 def connect(
@@ -113,6 +112,18 @@ def connect(
     return connection
 
 
+def open_channel(connection: Connection) -> Any:
+    """Raises BrokerUnavailable."""
+    try:
+        channel = connection.channel()
+        getattr(channel, "session", None)  # the SQLAlchemy transport connects only now
+    except Exception as error:
+        problem = unavailable(connection, error)
+        release(connection)
+        raise problem from error
+    return channel
+
+
 def release(connection: Connection) -> None:
     """Closes it as well as it can be closed."""
     try:
@@ -131,7 +142,7 @@ def address(connection: Connection) -> str:
 
 
 def without_secret(connection: Connection | None, error: BaseException) -> str:
-    text = str(error) or type(error).__name__
+    text = str(error).partition("\n")[0] or type(error).__name__
     password = connection.password if connection is not None else None
     return text.replace(password, "**") if isinstance(password, str) and len(password) > 2 else text
 
@@ -142,13 +153,10 @@ def without_secret(connection: Connection | None, error: BaseException) -> str:
 def ping(app: Celery, timeout: float = 5.0) -> str:
     """Connects and describes the broker (`RabbitMQ 3.10.8 at amqp://…`). Raises BrokerUnavailable."""
     connection = connect(app, timeout=timeout, options=_timeouts(app, timeout))
-    try:
-        connection.default_channel  # noqa: B018 virtual transports look at their store only now
-        return f"{_product(connection)} at {address(connection)}"
-    except Exception as error:
-        raise unavailable(connection, error) from error
-    finally:
-        release(connection)
+    open_channel(connection)
+    description = f"{_product(connection)} at {address(connection)}"
+    release(connection)
+    return description
 
 
 def _product(connection: Connection) -> str:

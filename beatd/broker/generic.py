@@ -101,12 +101,7 @@ class GenericPublisher:
         if self._connection is not None:
             return self._connection
         connection = broker_app.connect(self._app, timeout=self._connect_timeout, options=self._options())
-        try:
-            self._channel = connection.channel()
-        except Exception as error:
-            problem = broker_app.unavailable(connection, error)
-            broker_app.release(connection)
-            raise problem from error
+        self._channel = broker_app.open_channel(connection)
         self._connection = connection
         return connection
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import Celery
 from kombu.utils.json import dumps
+from redis.exceptions import ResponseError
 
 from beatd.broker import app as broker_app
 from beatd.broker.generic import Destinations, GenericPublisher, envelope, queues_of
@@ -87,12 +88,16 @@ class RedisPublisher(GenericPublisher):
             except MessageRefused as refusal:
                 outcomes[index] = Outcome(run.run_id, "refused", str(refusal))
                 continue
-            if problem := destinations.problem(template):
-                outcomes[index] = Outcome(run.run_id, "refused", problem)
-                continue
             key = (template.exchange, template.routing_key)
-            if key not in queues:
-                queues[key] = queues_of(self._channel, template)
+            try:
+                if problem := destinations.problem(template):
+                    outcomes[index] = Outcome(run.run_id, "refused", problem)
+                    continue
+                if key not in queues:
+                    queues[key] = queues_of(self._channel, template)
+            except ResponseError as error:
+                outcomes[index] = _outcome(run.run_id, str(error))
+                continue
             routed.append((index, run, template, queues[key]))
         return routed
 
@@ -137,6 +142,6 @@ class RedisPublisher(GenericPublisher):
 def _outcome(run_id: str, problem: str | None) -> Outcome:
     if problem is None:
         return Outcome(run_id, "confirmed")
-    if problem.startswith("WRONGTYPE"):
+    if "WRONGTYPE" in problem:
         return Outcome(run_id, "refused", f"the queue's key holds something else: {problem}")
     return Outcome(run_id, "unknown", problem)  # OOM, READONLY, LOADING, MISCONF: it may pass

@@ -257,7 +257,9 @@ def test_a_connection_closed_by_the_broker_is_made_again(broker: Broker) -> None
 
 
 def close_connections(rabbit: RabbitMQ) -> None:
-    rabbit.eval('[catch rabbit_networking:close_connection(C, "test") || C <- rabbit_networking:connections()].')
+    rabbit.eval(
+        '[catch rabbit_networking:close_connection(C, "test") || C <- rabbit_networking:connections()].'
+    )
 
 
 def test_heartbeats_keep_an_idle_connection(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:

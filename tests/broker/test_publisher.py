@@ -1,0 +1,135 @@
+"""What every publisher does, on every transport."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from kombu.exceptions import ChannelError
+
+from beatd.broker.app import load_app
+from beatd.broker.publisher import Publisher, open_publisher
+from beatd.errors import BrokerUnavailable, InvalidInput
+from beatd.planning.task import TaskSpec
+from tests.broker.conftest import now, run_of
+
+GOOD = TaskSpec("good", "proj.add", args=(1, "zwei"), kwargs={"x": None})
+
+
+@pytest.fixture
+def publisher(app: Celery) -> Publisher:
+    return open_publisher(app, reports_queue="beatd.reports.x")
+
+
+def taken(app: Celery, queue: str = "beatd") -> list[str]:
+    ids = []
+    with app.connection_for_read() as connection, connection.channel() as channel:
+        try:
+            while message := channel.basic_get(queue):
+                ids.append(message.headers["id"])
+                channel.basic_ack(message.delivery_tag)
+        except ChannelError:
+            pass
+    return ids
+
+
+def test_each_run_is_confirmed_and_there_once(app: Celery, publisher: Publisher) -> None:
+    runs = [run_of(GOOD) for _ in range(60)]
+    outcomes = publisher.publish(runs, now)
+    assert [(outcome.run_id, outcome.status) for outcome in outcomes] == [
+        (run.run_id, "confirmed") for run in runs
+    ]
+    assert sorted(taken(app)) == sorted(run.run_id for run in runs)
+    publisher.close()
+
+
+def test_bad_runs_are_told_from_good_ones(app: Celery, publisher: Publisher) -> None:
+    at = now()
+    good = run_of(GOOD, at + timedelta(seconds=60))
+    expired = run_of(GOOD, at)
+    unserialisable = run_of(TaskSpec("bad", "t", args=(object(),)))
+    unroutable = run_of(TaskSpec("lost", "t", exchange="x", exchange_type="topic", routing_key="a.b"))
+    outcomes = publisher.publish([expired, unserialisable, unroutable, good], lambda: at)
+    assert [outcome.status for outcome in outcomes] == ["expired", "refused", "refused", "confirmed"]
+    assert "object" in str(outcomes[1].error)
+    assert outcomes[2].error == "no queue takes it: exchange 'x', routing key 'a.b'"
+    assert taken(app) == [good.run_id]
+    publisher.close()
+
+
+def test_nothing_to_do(publisher: Publisher) -> None:
+    assert publisher.publish([], now) == []
+    assert publisher.blocked is False
+    publisher.pump()
+    publisher.close()
+    publisher.close()
+
+
+def test_it_works_again_after_close(app: Celery, publisher: Publisher) -> None:
+    publisher.close()
+    run = run_of(GOOD)
+    assert publisher.publish([run], now)[0].status == "confirmed"
+    assert taken(app) == [run.run_id]
+    publisher.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://guest:s3cret@127.0.0.1:1//",
+        "redis://:s3cret@127.0.0.1:1/0",
+        "sqla+sqlite:////nonexistent/broker.sqlite",
+        "beatd:///proc/nonexistent",
+    ],
+)
+def test_no_broker_is_one_error_without_the_password(url: str) -> None:
+    with pytest.raises(BrokerUnavailable) as found:
+        open_publisher(load_app(None, url), reports_queue=None)
+    assert "s3cret" not in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("url", ["nonesuch://host", "a.b.c://x", "qpid://user:s3cret@host"])
+def test_a_url_that_kombu_cannot_use(url: str) -> None:
+    with pytest.raises(InvalidInput, match=r"broker\.url") as found:
+        load_app(None, url)
+    assert "s3cret" not in str(found.value)
+
+
+def test_redis_that_dies_makes_the_runs_unknown_and_is_found_again(
+    redis_server: object, redis_url: str, tmp_path: Path
+) -> None:
+    publisher = open_publisher(load_app(None, redis_url), reports_queue=None, connect_timeout=1)
+    assert publisher.publish([run_of(GOOD)], now)[0].status == "confirmed"
+    redis_server.kill9()  # type: ignore[attr-defined]
+    statuses = [outcome.status for outcome in publisher.publish([run_of(GOOD), run_of(GOOD)], now)]
+    assert statuses == ["unknown", "unknown"]
+    with pytest.raises(BrokerUnavailable):
+        publisher.publish([run_of(GOOD)], now)
+    with pytest.raises(BrokerUnavailable):
+        publisher.pump()
+    redis_server.start()  # type: ignore[attr-defined]
+    publisher.pump()
+    assert publisher.publish([run_of(GOOD)], now)[0].status == "confirmed"
+    publisher.close()
+
+
+def test_redis_replies_are_looked_at_one_by_one(redis_server: object, redis_url: str) -> None:
+    """A key that is no list refuses; memory that is used up may be free again later."""
+    client = redis_server.client(int(redis_url.rpartition("/")[2]))  # type: ignore[attr-defined]
+    client.set("taken", "text")
+    publisher = open_publisher(load_app(None, redis_url), reports_queue=None)
+    good, wrong = run_of(GOOD), run_of(TaskSpec("wrong", "t", queue="taken"))
+    outcomes = publisher.publish([wrong, good], now)
+    assert [outcome.status for outcome in outcomes] == ["refused", "confirmed"]
+    assert "WRONGTYPE" in str(outcomes[0].error)
+    client.config_set("maxmemory", 1)
+    try:
+        [outcome] = publisher.publish([run_of(GOOD)], now)
+    finally:
+        client.config_set("maxmemory", 0)
+    assert outcome.status == "unknown"
+    assert "maxmemory" in str(outcome.error)
+    publisher.close()

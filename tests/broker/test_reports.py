@@ -1,0 +1,143 @@
+"""Reports arrive, are acknowledged after they are recorded, and poison does not stop them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from celery import Celery
+
+from beatd.broker.app import driver_type, load_app
+from beatd.broker.reports import ReportsConsumer, reports_queue
+from beatd.errors import BrokerUnavailable
+from beatd.reports import Report
+from tests.broker.conftest import now
+from tests.waiting import eventually
+
+QUEUE = "beatd.reports.test"
+
+
+@pytest.fixture
+def consumer(app: Celery) -> Iterator[ReportsConsumer]:
+    consumer = ReportsConsumer(app, QUEUE)
+    consumer.declare()
+    yield consumer
+    consumer.close()
+
+
+def report(number: int) -> Report:
+    return Report(str(uuid4()), "started", now(), "worker@host", retries=number)
+
+
+def tell(app: Celery, *bodies: Any, **options: Any) -> None:
+    """As a worker does: to the queue by its name, declared alike."""
+    confirm = {"confirm_publish": True} if driver_type(app) == "amqp" else {}
+    with app.connection_for_write(transport_options=confirm) as connection, connection.Producer() as producer:
+        for body in bodies:
+            producer.publish(body, exchange="", routing_key=QUEUE, declare=[reports_queue(QUEUE)], **options)
+
+
+def receive(consumer: ReportsConsumer, count: int) -> list[Report]:
+    got: list[Report] = []
+    deadline = time.monotonic() + 10
+    while len(got) < count and time.monotonic() < deadline:
+        batch = consumer.receive(1.0)
+        got += batch.reports
+        batch.ack()
+    return got
+
+
+def test_reports_arrive_whole(app: Celery, consumer: ReportsConsumer) -> None:
+    sent = [report(number) for number in range(30)]
+    tell(app, *(one.to_message() for one in sent))
+    assert sorted(receive(consumer, 30), key=lambda one: one.retries) == sent
+
+
+def test_nothing_comes(consumer: ReportsConsumer) -> None:
+    started = time.monotonic()
+    batch = consumer.receive(0.2)
+    assert 0.15 < time.monotonic() - started < 2.5
+    assert (batch.reports, batch.rejected) == ([], 0)
+    batch.ack()
+
+
+def test_poison_is_counted_and_goes(app: Celery, consumer: ReportsConsumer) -> None:
+    good = report(1)
+    tell(app, {"v": 99}, "text", None, {**good.to_message(), "state": "levitating"}, good.to_message())
+    tell(app, "{not json", content_type="application/json", content_encoding="utf-8")
+    tell(app, b"\x80\x04N.", content_type="application/x-python-serialize", content_encoding="binary")
+    got, rejected = [], 0
+    deadline = time.monotonic() + 10
+    while rejected < 6 and time.monotonic() < deadline:
+        batch = consumer.receive(1.0)
+        got += batch.reports
+        rejected += batch.rejected
+        batch.ack()
+    assert (got, rejected) == ([good], 6)
+    assert consumer.receive(0.1).reports == []
+
+
+def test_requeued_reports_come_again(app: Celery, consumer: ReportsConsumer) -> None:
+    one = report(1)
+    tell(app, one.to_message())
+    batch = eventually(lambda: (batch := consumer.receive(1.0)).reports and batch)
+    batch.requeue()
+    assert receive(consumer, 1) == [one]
+
+
+def test_what_was_not_acknowledged_comes_again_after_close(app: Celery) -> None:
+    one = report(1)
+    first = ReportsConsumer(app, QUEUE)
+    first.declare()
+    tell(app, one.to_message())
+    assert eventually(lambda: first.receive(1.0).reports) == [one]
+    first.close()
+    second = ReportsConsumer(app, QUEUE)
+    assert receive(second, 1) == [one]
+    second.close()
+    third = ReportsConsumer(app, QUEUE)
+    assert third.receive(0.1).reports == []
+    third.close()
+
+
+def test_no_more_than_the_prefetch_at_a_time(app: Celery) -> None:
+    consumer = ReportsConsumer(app, QUEUE, prefetch=4)
+    tell(app, *(report(number).to_message() for number in range(9)))
+    sizes = []
+    while sum(sizes) < 9:
+        batch = consumer.receive(2.0)
+        sizes.append(len(batch.reports))
+        batch.ack()
+    assert max(sizes) <= 4
+    consumer.close()
+
+
+@pytest.mark.parametrize("transport", ["rabbitmq"], indirect=True)
+def test_many_reports_are_taken_together(app: Celery, consumer: ReportsConsumer) -> None:
+    tell(app, *(report(number).to_message() for number in range(500)))
+    sizes = []
+    while sum(sizes) < 500:
+        batch = consumer.receive(2.0)
+        sizes.append(len(batch.reports))
+        batch.ack()
+    assert len(sizes) <= 10
+
+
+def test_a_broker_that_dies_is_told(rabbit: Any, rabbit_url: str) -> None:
+    app = load_app(None, rabbit_url)
+    consumer = ReportsConsumer(app, QUEUE)
+    tell(app, report(1).to_message())
+    batch = eventually(lambda: (batch := consumer.receive(1.0)).reports and batch)
+    rabbit.kill9()
+    with pytest.raises(BrokerUnavailable):
+        eventually(lambda: consumer.receive(0.1) and False)
+    with pytest.raises(BrokerUnavailable):
+        batch.ack()
+    rabbit.start()
+    again = ReportsConsumer(app, QUEUE)
+    assert len(receive(again, 1)) == 1
+    again.close()
+    app.pool.force_close_all()
