@@ -33,7 +33,7 @@ _CARE = "Upkeep"
 
 _COMMANDS = {
     "init": _Command("beatd.cli.setup:init", "Write a commented configuration, set up the database.", _START),
-    "up": _Command("beatd.cli.process:up", "Run scheduler and worker together until Ctrl-C.", _START),
+    "up": _Command("beatd.cli.up:up", "Run scheduler and worker together until Ctrl-C.", _START),
     "scheduler": _Command("beatd.cli.process:scheduler", "Run one scheduler node.", _START),
     "worker": _Command("beatd.cli.process:worker", "Run one Celery worker that reports.", _START),
     "entry": _Command("beatd.cli.entry:app", "Add, list, change, pause, trigger … entries.", _ENTRIES),

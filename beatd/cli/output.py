@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -129,3 +130,16 @@ def first_line(text: str | None) -> str:
     lines = (line.strip() for line in (text or "").splitlines())
     line = next((line for line in lines if line), "")
     return "".join(character if character.isprintable() else "�" for character in line)
+
+
+#: Headings that the shipped tasks put above the output of a run that went well: no news.
+_NO_NEWS = re.compile(r"(exit status 0|status 2\d\d)$")
+
+
+def said_by(state: str, result: str | None, error: str | None, reason: str | None) -> str:
+    """What a run had to say, in one line: its output, or what went wrong and the first word on it."""
+    text = result if state == "succeeded" else error or reason or result
+    lines = [shown for line in (text or "").splitlines() if (shown := first_line(line))]
+    if state == "succeeded":
+        return next((line for line in lines if not _NO_NEWS.match(line)), "")
+    return ": ".join(lines[:2])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import typer
+from rich.text import Text
 
 from beatd import config
 from beatd.cli.state import State
@@ -21,12 +24,22 @@ def init(ctx: typer.Context) -> None:
     done = "has" if before == found.current else "set up:" if before is None else "upgraded:"
     state.out.print(f"database  {redact(state.settings.database.url)}  {done} schema {found.current}")
     state.out.print("\nNext:")
-    for command, why in (
-        ("up --demo", "run the sample entries here; Ctrl-C ends it"),
-        ("entry add hello --every 10s --shell 'echo hello'", "add one of your own"),
-        ("doctor", "check that everything is in order"),
-    ):
-        state.out.print(f"  {state.command(command)}   [dim]# {why}[/]")
+    print_next(
+        state,
+        {
+            "up --demo": "run the sample entries here; Ctrl-C ends it",
+            "entry add hello --every 10s --shell 'echo hello'": "add one of your own",
+            "doctor": "check that everything is in order",
+        },
+    )
+
+
+def print_next(state: State, commands: Mapping[str, str]) -> None:
+    """Commands to type, each with what it is good for, aligned."""
+    lines = {state.command(rest): why for rest, why in commands.items()}
+    width = max(map(len, lines))
+    for line, why in lines.items():
+        state.out.print(Text.assemble(f"  {line:<{width}}", (f"   # {why}", "dim")), soft_wrap=True)
 
 
 def _write_config(state: State) -> None:

@@ -26,6 +26,8 @@ class State:
 
     def __init__(self) -> None:
         self.config_path: Path | None = None
+        #: dotted keys that options of the command line set
+        self.options: dict[str, Any] = {}
         self._database: Database | None = None
 
     @cached_property
@@ -33,7 +35,7 @@ class State:
         """Raises InvalidInput."""
         from beatd import config, logs
 
-        loaded = config.load(self.config_path)
+        loaded = config.load(self.config_path, options=self.options)
         level = loaded.settings.log.level
         # A command says itself what it did; `scheduler` and `worker` configure their logs anew.
         logs.configure("warning" if level == "info" else level, loaded.settings.log.format)
@@ -83,20 +85,9 @@ class State:
     @cached_property
     def celery(self) -> Any:
         """The Celery app by which messages are made and sent. Raises InvalidInput."""
-        from beatd.broker.app import embedded_broker, load_app
+        from beatd.broker.configured import configured_app
 
-        settings = self.settings
-        url, options = settings.broker.url or None, dict(settings.broker.transport_options)
-        if url is None and not settings.celery.app:
-            url, embedded = embedded_broker(settings.state_dir)
-            options = {**embedded, **options}
-        return load_app(
-            settings.celery.app or None,
-            url,
-            transport_options=options,
-            default_queue=settings.celery.default_queue,
-            timezone=settings.timezone,
-        )
+        return configured_app(self.settings)
 
     def close(self) -> None:
         if self._database is not None:
@@ -120,14 +111,14 @@ class State:
         from rich.console import Console
 
         width = None if sys.stdout.isatty() else _NOT_A_TERMINAL
-        return Console(width=width, highlight=False, soft_wrap=False)
+        return Console(width=width, highlight=False, markup=False, emoji=False)
 
     @cached_property
     def err(self) -> Console:
         """Where everything goes that is not the result."""
         from rich.console import Console
 
-        return Console(stderr=True, highlight=False)
+        return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     @property
     def interactive(self) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import zoneinfo
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from beatd.errors import BeatdError, Conflict, SchemaMismatch
 from beatd.store import health as facts
 from beatd.store import schema
 from beatd.store.engine import Database
+from beatd.store.health import EndedRun
 
 #: A clock that is off by more than this says so (SEMANTICS: Time).
 CLOCK_TOLERANCE = timedelta(seconds=1)
@@ -244,7 +245,7 @@ def examine(loaded: Loaded, database: Database, connect: Callable[[], Any]) -> I
     """
     yield from _configuration(loaded)
     yield from _state_dir(loaded.settings)
-    yield zone_finding(zone_data())
+    yield _zone_data()
     yield from check_database(database)
     yield from _broker(loaded.settings, connect)
     yield from _while_it_runs(loaded.settings, database, connect)
@@ -391,55 +392,43 @@ def _workers(connect: Callable[[], Any], heard: timedelta | None) -> Finding:
     return Finding("workers", "problem", f"none answered: what is published is not run{last}", hint)
 
 
-# Zone data
-
-_PACKAGE = "tzdata"
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneData:
-    """`source` is a folder of the machine, or `tzdata` for the Python package. `version`: `2025b` and so on,
-    empty if it cannot be told."""
-
-    version: str
-    source: str
-    #: the version of the Python package, which is the fallback; empty if it is not installed
-    fallback: str
+def _zone_data() -> Finding:
+    version = clock.zone_data_version()
+    if version == "none":
+        return Finding("zone data", "problem", "there is none", "apt-get install tzdata")
+    return Finding("zone data", "ok", f"version {version}, from {_zone_source()}")
 
 
-def zone_data() -> ZoneData:
-    """The zone data that this process computes with."""
-    fallback = _package_version()
-    for folder in map(Path, zoneinfo.TZPATH):
-        if (folder / "UTC").exists() or (folder / "Europe").exists():
-            return ZoneData(_folder_version(folder), str(folder), fallback)
-    return ZoneData(fallback, _PACKAGE, fallback)
+def _zone_source() -> str:
+    folder = next((folder for folder in zoneinfo.TZPATH if Path(folder, "UTC").exists()), None)
+    return folder or "the Python package tzdata"
 
 
-def zone_finding(data: ZoneData) -> Finding:
-    text = f"version {data.version or 'unknown'}, from {data.source}"
-    if data.fallback and data.version < data.fallback and data.source != _PACKAGE:
-        text += f" (the Python package, which is the fallback, has {data.fallback})"
-    if data.version or data.fallback:
-        return Finding("zone data", "ok", text)
-    return Finding("zone data", "warning", text, "apt-get install tzdata")
+# Runs as they end
 
 
-def _folder_version(folder: Path) -> str:
-    try:
-        with (folder / "tzdata.zi").open(encoding="ascii", errors="replace") as file:
-            words = file.readline().split()
-        return words[2] if words[:2] == ["#", "version"] else ""
-    except OSError:
-        pass
-    try:
-        return (folder / "+VERSION").read_text("ascii").strip()
-    except OSError:
-        return ""
+class Recent:
+    """Tells each run once, soon after it ended, from its making on."""
 
+    #: Runs are told by the clocks of workers and may be recorded a little late.
+    _LATE = timedelta(seconds=5)
+    _MOST = 2000
 
-def _package_version() -> str:
-    try:
-        return str(import_module(_PACKAGE).IANA_VERSION)
-    except (ImportError, AttributeError):
-        return ""
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._since: datetime | None = None
+        self._told: dict[str, datetime] = {}
+        self.counts: Counter[str] = Counter()
+
+    def ended(self) -> list[EndedRun]:
+        """The runs that ended since the last call, in that order. Raises DatabaseUnavailable."""
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            since = self._since or now
+            found = facts.ended_since(connection, since, self._MOST)
+        new = [run for run in found if run.id not in self._told]
+        self._told |= {run.id: run.finished_at for run in new}
+        self._since = max(since, now - self._LATE)
+        self._told = {id_: at for id_, at in self._told.items() if at >= self._since}
+        self.counts.update(run.state for run in new)
+        return new

@@ -40,6 +40,9 @@ from beatd.store.triggers import create_statements
 #: Counting looks at no more rows than this: a long history must not make a look at it slow.
 _SAMPLE = 10_000
 
+#: Characters of an output that are read for a list.
+_SHOWN = 1000
+
 
 # The schedulers
 
@@ -171,7 +174,7 @@ def broken_entries(connection: Connection, limit: int = 100) -> list[BrokenEntry
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """A run that has come to its end, with the name that its entry had."""
+    """A run that has come to its end, with the name that its entry had. Of its texts only the beginning."""
 
     id: str
     entry: str
@@ -205,9 +208,9 @@ def _ended(connection: Connection, which: ColumnElement[bool], limit: int) -> li
             runs.c.fire_time,
             runs.c.started_at,
             runs.c.finished_at,
-            runs.c.result,
-            runs.c.error,
-            runs.c.reason,
+            func.substr(runs.c.result, 1, _SHOWN),
+            func.substr(runs.c.error, 1, _SHOWN),
+            func.substr(runs.c.reason, 1, _SHOWN),
         )
         .join_from(runs, entry_versions, same, isouter=True)
         .where(which, runs.c.state.in_(FINAL_STATES))

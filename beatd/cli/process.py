@@ -1,0 +1,77 @@
+"""`beatd scheduler` and `beatd worker`: one role in this process; what systemd runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from beatd import config, logs
+from beatd.cli.state import State
+
+#: `beatd up` reads its children's logs; people set log.format.
+LogFormat = Annotated[str | None, typer.Option("--log-format", hidden=True)]
+
+
+class Pool(StrEnum):
+    """Celery's kinds of pools that work without more libraries."""
+
+    prefork = "prefork"
+    threads = "threads"
+    solo = "solo"
+
+
+def scheduler(ctx: typer.Context, log_format: LogFormat = None) -> None:
+    """Run one scheduler node until SIGTERM. Any number of nodes may share a database.
+
+    SIGHUP reads the configuration again.
+    """
+    from beatd import daemon
+
+    state: State = ctx.obj
+    _prepare(state, log_format)
+    raise typer.Exit(daemon.run(state.loaded, lambda: config.load(state.config_path, options=state.options)))
+
+
+def worker(
+    ctx: typer.Context,
+    queue: Annotated[
+        list[str] | None, typer.Option("--queue", "-Q", help="Take runs from this queue. May be repeated.")
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="How many runs at a time.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The worker's name. `%h` is the host. Default: QUEUE@%h.")
+    ] = None,
+    pool: Annotated[Pool, typer.Option(help="How runs are kept apart.")] = Pool.prefork,
+    log_format: LogFormat = None,
+) -> None:
+    """Run one Celery worker that reports what becomes of each run, until SIGTERM."""
+    from beatd.worker.run import run
+
+    state: State = ctx.obj
+    _prepare(state, log_format)
+    queues = queue or []
+    status = run(
+        state.celery,
+        state.settings,
+        queues=queues,
+        concurrency=concurrency,
+        hostname=name or f"{'-'.join(queues) or 'beatd'}@%h",
+        pool=pool.value,
+    )
+    raise typer.Exit(status)
+
+
+def _prepare(state: State, log_format: str | None) -> None:
+    state.options["log.format"] = log_format
+    log = state.settings.log
+    logs.configure(log.level, log.format)
+    _tell_configuration(state)
+
+
+def _tell_configuration(state: State) -> None:
+    log = logs.get_logger()
+    log.info("config.loaded", file=state.loaded.file, set_by=dict(state.loaded.origins))
+    for warning in state.loaded.warnings:
+        log.warning("config.warning", warning=warning)

@@ -1,0 +1,247 @@
+"""`beatd up`: scheduler and worker in one process tree, and a line for each run as it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from beatd import __version__
+from beatd.cli.children import Children, Ended, Said, this_program
+from beatd.cli.output import said_by, span_text, styled
+from beatd.cli.setup import print_next
+from beatd.cli.state import State
+from beatd.clock import monotonic
+from beatd.config import redact
+from beatd.errors import DatabaseUnavailable
+from beatd.operations import health
+from beatd.store import schema
+from beatd.store.engine import Database
+from beatd.store.health import EndedRun
+
+SCHEDULER, WORKER = "scheduler", "worker"
+
+#: Seconds between two looks for runs that have ended.
+_LOOK = 0.5
+
+#: Seconds that the runs which are under way, and then the scheduler, may take to come to their end.
+_PATIENCE = {WORKER: 30.0, SCHEDULER: 30.0}
+
+
+def up(
+    ctx: typer.Context,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Add the sample entries; those that are there stay as they are.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show all that scheduler and worker log.")
+    ] = False,
+) -> None:
+    """Run scheduler and worker together until Ctrl-C, and show each run as it ends.
+
+    Creates or upgrades the database first. Any number of these may share a database.
+    """
+    state: State = ctx.obj
+    database = state.open_database()
+    schema.upgrade(database)
+    samples = _add_samples(state) if demo else 0
+    _print_header(state, database, samples)
+    status = _Up(state, database, verbose=verbose).run()
+    raise typer.Exit(status)
+
+
+def _add_samples(state: State) -> int:
+    return 0
+
+
+def _print_header(state: State, database: Database, samples: int) -> None:
+    found = health.status(state.loaded, database, __version__)
+    activity = found.activity
+    others = sum(node.alive for node in activity.nodes) if activity else 0
+    entries = activity.backlog.entries if activity else 0
+    lines = {
+        "database": found.database,
+        "broker": found.broker,
+        "entries": f"{entries}, {samples} of them just added from the samples" if samples else f"{entries}",
+    }
+    if others:
+        lines["schedulers"] = f"{others} at work already; this one joins"
+    state.out.print(Text(f"beatd {__version__}", style="bold"))
+    for name, value in lines.items():
+        state.out.print(Text.assemble((f"  {name:<11}", "dim"), value), soft_wrap=True)
+    state.out.print("\nIn another terminal:")
+    print_next(
+        state,
+        {
+            "runs list": "what ran, with its output",
+            "entry list": "what is to run, and when",
+            "entry add NAME --cron '*/5 * * * *' --shell 'COMMAND'": "add one of your own",
+            "status": "how things are",
+        },
+    )
+    state.out.print("\nCtrl-C ends it. Runs, as they end:")
+
+
+class _Up:
+    def __init__(self, state: State, database: Database, *, verbose: bool) -> None:
+        self._state = state
+        self._verbose = verbose
+        self._watch = _Watch(state, database)
+        self._stops = 0
+        logs = [] if verbose else ["--log-format", "json"]
+        config = ["--config", str(state.config_path)] if state.config_path else []
+        self._children = Children(
+            {
+                SCHEDULER: this_program(*config, "scheduler", *logs),
+                WORKER: this_program(*config, "worker", "--name", f"up-{os.getpid()}@%h", *logs),
+            }
+        )
+
+    def run(self) -> int:
+        """Returns the exit status."""
+        status = 0
+        with self._children.woken_by_signals(), _handling(self._on_signal):
+            try:
+                while not self._stops and not status:
+                    for event in self._children.wait(_LOOK):
+                        status = status or self._tell(event)
+                    self._watch.look()
+                self._stop()
+            finally:
+                self._children.kill()
+        self._watch.look()
+        self._watch.print_summary()
+        return status
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stops += 1
+
+    def _tell(self, event: Said | Ended) -> int:
+        """Returns an exit status other than 0 if this cannot go on."""
+        if isinstance(event, Said):
+            self._say(event)
+            return 0
+        err = self._state.err
+        if not self._verbose:
+            for line in event.last:
+                if _record(line) is None:
+                    err.print(Text(f"{event.role}: {line}", style="dim"), soft_wrap=True)
+        if event.again_in is None:
+            err.print(Text(f"{event.role} refuses to start; see above", style="bold red"))
+            return event.status
+        how = f"was killed by signal {-event.status}" if event.status < 0 else f"exit status {event.status}"
+        pause = span_text(timedelta(seconds=event.again_in))
+        err.print(Text(f"{event.role} ended ({how}); it starts again in {pause}", style="bold yellow"))
+        return 0
+
+    def _say(self, said: Said) -> None:
+        if self._verbose:
+            self._state.err.print(Text.assemble((f"{said.role}: ", "dim"), said.line), soft_wrap=True)
+            return
+        record = _record(said.line)
+        if record is None or record["level"] not in ("warning", "error", "critical"):
+            return
+        style = "yellow" if record["level"] == "warning" else "bold red"
+        fields = {
+            name: value for name, value in record.items() if name not in ("timestamp", "level", "event")
+        }
+        text = "  ".join(f"{name}={value}" for name, value in fields.items())
+        self._state.err.print(
+            Text.assemble((f"{said.role}: ", "dim"), (str(record["event"]), style), f"  {text}"),
+            soft_wrap=True,
+        )
+
+    def _stop(self) -> None:
+        """The worker first: the scheduler then takes in what became of the runs that were under way."""
+        self._state.out.print("\nStopping: runs that are under way come to their end (Ctrl-C again: at once)")
+        at_once = self._stops + 1
+        for role in (WORKER, SCHEDULER):
+            self._children.stop(role)
+            deadline = monotonic() + _PATIENCE[role]
+            while self._children.running(role):
+                if self._stops >= at_once or monotonic() > deadline:
+                    self._children.kill()
+                for event in self._children.wait(_LOOK):
+                    self._tell(event)
+                self._watch.look()
+
+
+@contextlib.contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    """The line as our logs write it; None if something else wrote it."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and {"level", "event"} <= record.keys() else None
+
+
+class _Watch:
+    """Prints runs as they end."""
+
+    def __init__(self, state: State, database: Database) -> None:
+        self._out, self._err = state.out, state.err
+        self._database = database
+        self._started = monotonic()
+        self._recent = health.Recent(database)
+        self._trouble: str | None = None
+        self._width = 12
+
+    def look(self) -> None:
+        try:
+            ended = self._recent.ended()
+        except DatabaseUnavailable as error:
+            self._say_trouble(redact(str(error)))
+            return
+        self._say_trouble(None)
+        for run in ended:
+            self._print(run)
+
+    def _say_trouble(self, trouble: str | None) -> None:
+        if trouble and not self._trouble:
+            self._err.print(Text(f"{trouble}; waiting for it", style="bold yellow"), soft_wrap=True)
+        elif self._trouble and not trouble:
+            self._err.print(Text("the database answers again", style="green"))
+        self._trouble = trouble
+
+    def _print(self, run: EndedRun) -> None:
+        self._width = min(max(self._width, len(run.entry)), 30)
+        took = span_text(run.finished_at - run.started_at) if run.started_at else ""
+        good = run.state == "succeeded"
+        line = Text.assemble(
+            (f"{_local(run.finished_at):%H:%M:%S}  ", "dim"),
+            (f"{run.entry:<{self._width}}  ", "" if good else "bold"),
+            Text(f"{run.state:<9}", style=styled(run.state).style),
+            f" {took:>6}  ",
+            (said_by(run.state, run.result, run.error, run.reason), "" if good else "red"),
+        )
+        self._out.print(line, no_wrap=True, overflow="ellipsis", crop=True)
+
+    def print_summary(self) -> None:
+        lasted = span_text(timedelta(seconds=monotonic() - self._started))
+        counts = self._recent.counts
+        parts = [Text.assemble(f"{counts[name]} ", styled(name)) for name in sorted(counts, reverse=True)]
+        told = Text(", ").join(parts) if parts else Text("no run ended")
+        self._out.print(Text.assemble(told, f" in {lasted}"))
+
+
+def _local(instant: datetime) -> datetime:
+    return instant.astimezone()
