@@ -205,16 +205,20 @@ class Daemon:
     # Running
 
     def _dispatch(self) -> None:
-        done = self._dispatcher.run_once()
-        self._hand_over(done.batch)
-        self._first_pass.set()
-        self._attention.set()
+        # cleared before looking: what is announced while we look must wake us again
         woken = self._wake.is_set()
         self._wake.clear()
+        done = self._dispatcher.run_once()
+        self._hand_over(done.batch)
         if woken or clock.monotonic() - self._took_over_at >= _TAKE_OVER_EVERY:
             self._took_over_at = clock.monotonic()
-            self._hand_over(self._dispatcher.take_over().batch)
-        poll = self._settings.scheduler.poll_interval.total_seconds()
+            if not self._stopping.is_set():
+                self._hand_over(self._dispatcher.take_over().batch)
+        if not self._first_pass.is_set():
+            self._first_pass.set()
+            self._attention.set()
+        # twice an interval: an edit takes effect within the whole of it
+        poll = self._settings.scheduler.poll_interval.total_seconds() / 2
         self._wake.wait(poll if done.wait is None else min(done.wait, poll))
 
     def _hand_over(self, batch: Batch | None) -> None:
@@ -262,7 +266,6 @@ class Daemon:
                 self._notifier.watchdog()
             self._attention.wait(pause)
             self._attention.clear()
-            self._stopping.wait(0.05)
 
     def _progresses(self) -> bool:
         stalled = [loop.name for loop in self._loops if clock.monotonic() - loop.progressed > STALLED_AFTER]

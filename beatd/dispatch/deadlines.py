@@ -35,8 +35,9 @@ def sweep(database: Database, *, reports: bool, publish_again_after: timedelta |
         now = database.now(connection)
         lost += runs.close_lapsed_claims(connection, dialect, now, _LIMIT)
         lost += runs.close_unheard(connection, dialect, now, _LIMIT)
+        expired += runs.close_unpublished(connection, dialect, now, _LIMIT)
         if reports:
-            expired = runs.close_unstarted(connection, dialect, now, _LIMIT)
+            expired += runs.close_unstarted(connection, dialect, now, _LIMIT)
         if publish_again_after is not None:
             again = runs.publish_again(connection, dialect, now, publish_again_after, _LIMIT)
     done = SweepPass(expired, lost, again)

@@ -129,6 +129,11 @@ class Dispatcher:
             now = self._database.now(connection)
             taken = runs.take_lapsed(connection, dialect, self._node, now, now + self._lease, self._batch)
             publications = self._publications(connection, taken)
+            readable = {publication.run.id for publication in publications}
+            for run in taken:
+                if run.id not in readable:
+                    error = "its version of the entry cannot be read"
+                    runs.mark_refused(connection, self._node, run, now, error)
         batch = Batch(publications, started + self._lease.total_seconds()) if publications else None
         return Pass(taken_over=len(taken), batch=batch)
 
@@ -141,13 +146,12 @@ class Dispatcher:
         return seconds if seconds > 0 else _HELD_ELSEWHERE
 
     def _publications(self, connection: Any, recorded: Sequence[OutboxRun]) -> tuple[Publication, ...]:
-        """Runs of one definition stand together, so that its message is prepared once."""
         found = self._definitions.get(connection, {(run.entry_id, run.version) for run in recorded})
         publications = []
         for run in recorded:
-            definition = found[run.entry_id, run.version].definition
-            if definition is not None:
-                publications.append(Publication(run, definition.task))
+            version = found.get((run.entry_id, run.version))
+            if version is not None and version.definition is not None:
+                publications.append(Publication(run, version.definition.task))
         return tuple(publications)
 
     def _plan(self, connection: Any, locked: Sequence[Timer], now: datetime) -> _Planned:

@@ -30,6 +30,8 @@ from beatd.store.models import FINAL_STATES, claims, nudges, runs, suppressions
 #: A run that is still `published` this long after its expiry counts as expired.
 EXPIRY_SLACK = timedelta(seconds=60)
 
+UNPUBLISHED = "expired before it could be published"
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxRun:
@@ -104,8 +106,7 @@ def mark_published(connection: Connection, owner: str, confirmed: Sequence[Outbo
 
 
 def mark_expired(connection: Connection, owner: str, stale: Sequence[OutboxRun], at: datetime) -> int:
-    reason = "expired before it could be published"
-    return _close(connection, owner, stale, state="expired", finished_at=at, reason=reason)
+    return _close(connection, owner, stale, state="expired", finished_at=at, reason=UNPUBLISHED)
 
 
 def mark_refused(connection: Connection, owner: str, refused: OutboxRun, at: datetime, error: str) -> int:
@@ -215,6 +216,19 @@ def _reported(told: list[Report], lost_at: datetime) -> dict[str, Any]:
         "b_result": last.result,
         "b_error": last.error,
     }
+
+
+def close_unpublished(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
+    """Runs that the broker would not take before their expiry. Their owner sends nothing that has expired."""
+    stale = and_(runs.c.state == "pending", runs.c.expires_at <= now)
+    values = {
+        "state": "expired",
+        "finished_at": now,
+        "reason": UNPUBLISHED,
+        "owner": None,
+        "lease_until": None,
+    }
+    return _close_found(connection, dialect, stale, limit, values)
 
 
 def close_unstarted(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
