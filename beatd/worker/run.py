@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
@@ -14,6 +15,9 @@ from beatd.worker import plugin, process
 
 #: Transports over which workers tell each other what was revoked before one of them started.
 _MINGLING = ("amqp", "redis")
+
+#: Seconds within which a request to stop is noticed.
+_STOP_NOTICED = 0.5
 
 log = get_logger()
 
@@ -66,8 +70,10 @@ def _keep_logging(**_: object) -> None:
     """That somebody listens keeps Celery from arranging the process's logging anew."""
 
 
-def _on_ready(sender: object, **_: object) -> None:
-    log.info("worker.ready", worker=str(getattr(sender, "hostname", "")))
+def _on_ready(sender: Any, **_: object) -> None:
+    log.info("worker.ready", worker=str(sender.hostname))
+    # Celery's loop looks whether it shall stop when it wakes; the next timer may be seconds away.
+    sender.timer.call_repeatedly(_STOP_NOTICED, lambda: None)
 
 
 def _on_stopping(sender: object, how: object, **_: object) -> None:

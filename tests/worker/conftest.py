@@ -55,7 +55,9 @@ class Bench:
             FIRE_TIME_HEADER: "2026-03-29T01:00:00+00:00",
         }
         options.setdefault("headers", headers if beatd else {})
-        self.app.send_task(task, args, task_id=run_id, ignore_result=True, **options)
+        self.app.send_task(
+            task, args, options.pop("kwargs", None), task_id=run_id, ignore_result=True, **options
+        )
         return run_id
 
     def states(self, run_id: str) -> list[str]:
