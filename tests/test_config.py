@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from beatd import config
-from beatd.config import Settings, find_config, load, redact, shipped
-from beatd.errors import InvalidInput, NotFound
+from beatd.config import Settings, WorkerSettings, find_config, load, redact, shipped
+from beatd.errors import FieldError, InvalidInput, NotFound
+from beatd.schedules.text import parse_duration
 
 #: Keys that only the tests of beatd set.
 NOT_FOR_OPERATORS = {"scheduler.fault_point"}
@@ -223,7 +226,7 @@ def test_a_file_that_cannot_be_read_says_why(home, tmp_path, write):
             "[scheduler]\nlease = 30",
             [
                 "{file}:2: scheduler.lease: 30: must be a duration: "
-                "a text of whole numbers with units s, m, h, d or w; for example '30s'"
+                "whole numbers with units w, d, h, m, s, largest first; for example '30s'"
             ],
         ),
         (
@@ -325,6 +328,25 @@ def test_no_durations(home, text):
     (line,) = refusal(environ=home | {"BEATD_WORKER_CLAIM_LEASE": text})
     assert line.startswith(f"BEATD_WORKER_CLAIM_LEASE: worker.claim_lease: {text!r}: ")
     assert line.endswith("; for example '60s'")
+
+
+@given(st.from_regex(r"[ ]?([0-9]{1,3}[wdhmsy]?[ ]?){0,4}", fullmatch=True))
+@example("1h30m")
+@example("1h 30m")
+@example("30m1h")
+@example("1h1h")
+def test_durations_are_those_of_entries(text):
+    def entries() -> timedelta | None:
+        with contextlib.suppress(FieldError):
+            return parse_duration(text, "every")
+        return None
+
+    def configuration() -> timedelta | None:
+        with contextlib.suppress(ValidationError):
+            return WorkerSettings(claim_lease=text).claim_lease
+        return None
+
+    assert configuration() == entries()
 
 
 # URLs
