@@ -315,7 +315,7 @@ def test_variables_that_kubernetes_sets_beside_a_service_are_not_ours(home, name
         ("1d", 86400),
         ("1w", 604_800),
         ("1h30m", 5400),
-        ("1h 30m", 5400),
+        ("1w2d", 777_600),
     ],
 )
 def test_durations(home, text, seconds):
