@@ -140,6 +140,8 @@ def said_by(state: str, result: str | None, error: str | None, reason: str | Non
     """What a run had to say, in one line: its output, or what went wrong and the first word on it."""
     text = result if state == "succeeded" else error or reason or result
     lines = [shown for line in (text or "").splitlines() if (shown := first_line(line))]
+    if not lines and state == "expired":
+        return "no worker started it before its expiry"
     if state == "succeeded":
         return next((line for line in lines if not _NO_NEWS.match(line)), "")
     return ": ".join(lines[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from enum import StrEnum
 from typing import Annotated
 
@@ -41,7 +42,7 @@ def worker(
     ] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="How many runs at a time.")] = None,
     name: Annotated[
-        str | None, typer.Option(help="The worker's name. `%h` is the host. Default: QUEUE@%h.")
+        str | None, typer.Option(help="The worker's name. Default: its queues, else beatd; @HOST is added.")
     ] = None,
     pool: Annotated[Pool, typer.Option(help="How runs are kept apart.")] = Pool.prefork,
     log_format: LogFormat = None,
@@ -52,12 +53,13 @@ def worker(
     state: State = ctx.obj
     _prepare(state, log_format)
     queues = queue or []
+    name = name or "-".join(queues) or "beatd"
     status = run(
         state.celery,
         state.settings,
         queues=queues,
         concurrency=concurrency,
-        hostname=name or f"{'-'.join(queues) or 'beatd'}@%h",
+        hostname=name if "@" in name else f"{name}@{socket.gethostname()}",
         pool=pool.value,
     )
     raise typer.Exit(status)

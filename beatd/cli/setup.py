@@ -35,11 +35,13 @@ def init(ctx: typer.Context) -> None:
 
 
 def print_next(state: State, commands: Mapping[str, str]) -> None:
-    """Commands to type, each with what it is good for, aligned."""
+    """Commands to type; with what each is good for, where the terminal has room for it."""
     lines = {state.command(rest): why for rest, why in commands.items()}
     width = max(map(len, lines))
     for line, why in lines.items():
-        state.out.print(Text.assemble(f"  {line:<{width}}", (f"   # {why}", "dim")), soft_wrap=True)
+        comment = f"{'':{width - len(line)}}   # {why}"
+        room = state.out.width >= 2 + len(line) + len(comment)
+        state.out.print(Text.assemble(f"  {line}", (comment if room else "", "dim")), soft_wrap=True)
 
 
 def _write_config(state: State) -> None:

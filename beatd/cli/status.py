@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from beatd import __version__
-from beatd.cli.output import JsonOption, ago, first_line, plain, print_json, span_text, styled
+from beatd.cli.output import JsonOption, ago, print_json, said_by, span_text, styled
 from beatd.cli.state import State
 from beatd.operations import health
 from beatd.operations.health import Activity, Lateness, Status
@@ -79,9 +79,6 @@ def _nodes(activity: Activity) -> Iterable[str | Text]:
         mark = ("● ", "green") if node.alive else ("● ", "bold red")
         heard = f"heard of {ago(node.heartbeat_age)}, up {span_text(activity.now - node.started_at)}"
         yield Text.assemble(mark, f"{node.name}  pid {node.pid} on {node.host}, {heard}: {node.status}")
-        if node.statistics:
-            numbers = "  ".join(f"{name} {plain(value)}" for name, value in node.statistics.items())
-            yield Text(f"  {numbers}", style="dim")
 
 
 def _entries(activity: Activity) -> Iterable[str | Text]:
@@ -129,5 +126,5 @@ def _ended(activity: Activity) -> Iterable[str | Text]:
     counts = [Text.assemble(f"{count} ", styled(state)) for state, count in sorted(activity.ended.items())]
     yield Text(", ").join(counts) if counts else "no run ended"
     for run in activity.failed:
-        said = first_line(run.error or run.reason or run.result)
+        said = said_by(run.state, run.result, run.error, run.reason)
         yield Text.assemble(f"{run.finished_at:%H:%M:%S} UTC  {run.entry}  ", styled(run.state), f"  {said}")

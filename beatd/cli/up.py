@@ -32,6 +32,9 @@ SCHEDULER, WORKER = "scheduler", "worker"
 #: Seconds between two looks for runs that have ended.
 _LOOK = 0.5
 
+#: Where Celery tells that a task failed, which has its line here anyway.
+_FAILED_RUNS = "celery.app.trace"
+
 #: Seconds that the runs which are under way, and then the scheduler, may take to come to their end.
 _PATIENCE = {WORKER: 30.0, SCHEDULER: 30.0}
 
@@ -96,12 +99,12 @@ class _Up:
         self._verbose = verbose
         self._watch = _Watch(state, database)
         self._stops = 0
-        logs = [] if verbose else ["--log-format", "json"]
+        logs = ["--log-format", "text" if verbose else "json"]
         config = ["--config", str(state.config_path)] if state.config_path else []
         self._children = Children(
             {
                 SCHEDULER: this_program(*config, "scheduler", *logs),
-                WORKER: this_program(*config, "worker", "--name", f"up-{os.getpid()}@%h", *logs),
+                WORKER: this_program(*config, "worker", "--name", f"up-{os.getpid()}", *logs),
             }
         )
 
@@ -137,9 +140,9 @@ class _Up:
         if event.again_in is None:
             err.print(Text(f"{event.role} refuses to start; see above", style="bold red"))
             return event.status
-        how = f"was killed by signal {-event.status}" if event.status < 0 else f"exit status {event.status}"
-        pause = span_text(timedelta(seconds=event.again_in))
-        err.print(Text(f"{event.role} ended ({how}); it starts again in {pause}", style="bold yellow"))
+        how = f"killed by signal {-event.status}" if event.status < 0 else f"exit status {event.status}"
+        text = f"{event.role} ended ({how}); it starts again in {event.again_in:g} s"
+        err.print(Text(text, style="bold yellow"))
         return 0
 
     def _say(self, said: Said) -> None:
@@ -148,6 +151,8 @@ class _Up:
             return
         record = _record(said.line)
         if record is None or record["level"] not in ("warning", "error", "critical"):
+            return
+        if record.get("logger") == _FAILED_RUNS:
             return
         style = "yellow" if record["level"] == "warning" else "bold red"
         fields = {

@@ -358,7 +358,8 @@ def _clock(before: datetime, there: datetime, after: datetime) -> Finding:
 def _broker(settings: Settings, connect: Callable[[], Any]) -> Iterator[Finding]:
     try:
         timeout = settings.broker.connect_timeout.total_seconds()
-        yield Finding("broker", "ok", redact(broker.ping(connect(), timeout)))
+        answer = broker.ping(connect(), timeout)
+        yield Finding("broker", "ok", redact(answer) if settings.broker.url else broker_name(settings))
     except BeatdError as error:
         hint = "start it, or correct broker.url (BEATD_BROKER_URL)"
         yield Finding("broker", "problem", redact(str(error)), hint)
