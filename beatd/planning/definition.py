@@ -57,11 +57,11 @@ def parse_definition(columns: Columns, *, created_at: datetime, default_timezone
     `created_at` anchors an interval that has no `start_at`. Raises InvalidInput with every finding.
     """
     reader = _Reader(columns)
-    name = reader.read("name", _name) or ""
+    name = reader.read("name", _name, "") or ""
     timezone = reader.read("timezone", lambda text: parse_zone(_text("timezone", text)), default_timezone)
     schedule = reader.group(lambda: _schedule(columns, timezone or ZoneInfo("UTC"), created_at))
     task = _task(reader, name)
-    policies = _policies(reader)
+    policies = _policies(reader, task.time_limit)
     if timezone is None or schedule is None or reader.findings:
         raise InvalidInput(reader.findings)
     return Definition(name, bool(columns.get("enabled", True)), schedule, timezone, task, policies)
@@ -153,9 +153,8 @@ def _task(reader: _Reader, entry: str) -> TaskSpec:
     )
 
 
-def _policies(reader: _Reader) -> Policies:
+def _policies(reader: _Reader, time_limit: float | None) -> Policies:
     default = Policies()
-    time_limit = _seconds(reader, "time_limit")
     lost_after = max(LOST_AFTER, timedelta(seconds=2 * time_limit)) if time_limit else LOST_AFTER
     return Policies(
         expires=reader.read("expires", _expires) or default.expires,

@@ -1,0 +1,252 @@
+"""What one look at an entry decides, told as stories with a clock that is turned by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beatd.planning.definition import Definition, parse_definition
+from beatd.planning.plan import COUNT_LIMIT, Period, Plan, expires_at, plan
+
+CREATED = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def entry(**columns: Any) -> Definition:
+    given = {"name": "backup", "task": "proj.backup", **columns}
+    if not {"cron", "every", "at"} & set(given):
+        given["cron"] = "0 * * * *"
+    return parse_definition(given, created_at=CREATED)
+
+
+def look(definition: Definition, since: str, now: str, *, open_run: bool = False) -> Plan:
+    """One look at an entry that was planned up to `since` and not edited."""
+    return plan([Period(1, CREATED, definition)], at(since), at(now), open_run=open_run)
+
+
+def fires(decided: Plan) -> list[str]:
+    return [run.fire_time.strftime("%d %H:%M") for run in decided.runs]
+
+
+def suppressed(decided: Plan) -> list[tuple[str, int, str, str]]:
+    return [
+        (s.reason, s.count, s.first.strftime("%d %H:%M"), s.last.strftime("%d %H:%M"))
+        for s in decided.suppressions
+    ]
+
+
+def test_nothing_is_due_yet() -> None:
+    decided = look(entry(), "2026-03-10T12:00", "2026-03-10T12:59:59")
+    assert decided.runs == decided.suppressions == ()
+    assert decided.next_fire == at("2026-03-10T13:00")
+
+
+def test_a_fire_on_time_becomes_a_run_that_expires_at_the_next() -> None:
+    decided = look(entry(), "2026-03-10T12:00", "2026-03-10T13:00")
+    [run] = decided.runs
+    assert (run.fire_time, run.due_time) == (at("2026-03-10T13:00"), at("2026-03-10T13:00"))
+    assert run.expires_at == at("2026-03-10T14:00")
+    assert decided.next_fire == at("2026-03-10T14:00")
+    assert decided.planned_from == at("2026-03-10T13:00")
+
+
+MISFIRES = [
+    # misfire, now, runs, suppressed: the daemon was down from 10:00, the entry fires every hour
+    ("latest", "13:30", ["10 13:00"], [("misfire", 2, "10 11:00", "10 12:00")]),
+    ("skip", "13:30", [], [("misfire", 3, "10 11:00", "10 13:00")]),
+    ("latest", "13:00:30", ["10 12:00", "10 13:00"], [("misfire", 1, "10 11:00", "10 11:00")]),
+    ("skip", "13:00:30", ["10 13:00"], [("misfire", 2, "10 11:00", "10 12:00")]),
+    ("skip", "13:01:00", ["10 13:00"], [("misfire", 2, "10 11:00", "10 12:00")]),
+    ("skip", "13:01:01", [], [("misfire", 3, "10 11:00", "10 13:00")]),
+    ("all", "13:30", ["10 11:00", "10 12:00", "10 13:00"], []),
+]
+
+
+@pytest.mark.parametrize(("misfire", "now", "runs", "records"), MISFIRES)
+def test_missed_fires_are_settled_by_the_misfire_policy(
+    misfire: str, now: str, runs: list[str], records: list[tuple[str, int, str, str]]
+) -> None:
+    definition = entry(misfire=misfire, expires="never")
+    decided = look(definition, "2026-03-10T10:00", f"2026-03-10T{now}")
+    assert fires(decided) == runs
+    assert suppressed(decided) == records
+
+
+def test_a_missed_fire_that_has_expired_is_not_run() -> None:
+    decided = look(entry(expires="5m"), "2026-03-10T10:00", "2026-03-10T13:30")
+    assert decided.runs == ()
+    assert suppressed(decided) == [
+        ("misfire", 2, "10 11:00", "10 12:00"),
+        ("expired", 1, "10 13:00", "10 13:00"),
+    ]
+
+
+def test_misfire_grace_says_how_late_a_fire_may_still_run() -> None:
+    definition = entry(misfire="all", misfire_grace="90m", expires="never")
+    decided = look(definition, "2026-03-10T10:00", "2026-03-10T13:00:10")
+    assert fires(decided) == ["10 12:00", "10 13:00"]
+    assert suppressed(decided) == [("misfire", 1, "10 11:00", "10 11:00")]
+
+
+def test_all_runs_the_newest_of_its_limit_oldest_first() -> None:
+    definition = entry(misfire="all", misfire_limit=2, expires="never")
+    decided = look(definition, "2026-03-10T04:00", "2026-03-10T13:30")
+    assert fires(decided) == ["10 12:00", "10 13:00"]
+    assert suppressed(decided) == [("misfire", 7, "10 05:00", "10 11:00")]
+
+
+def test_a_year_of_missed_minutes_is_one_record_and_one_run() -> None:
+    definition = entry(cron="* * * * *", expires="never")
+    decided = look(definition, "2026-03-10T10:00", "2027-03-10T10:00:59")
+    assert fires(decided) == ["10 09:59", "10 10:00"]
+    [record] = decided.suppressions
+    assert (record.count, record.exact) == (COUNT_LIMIT, False)
+    assert (record.first, record.last) == (at("2026-03-10T10:01"), at("2027-03-10T09:58"))
+
+
+def test_a_row_of_missed_intervals_is_counted_exactly() -> None:
+    decided = look(entry(every="1m", expires="never"), "2026-03-10T10:00", "2026-03-10T12:00:30")
+    assert suppressed(decided) == [("misfire", 118, "10 10:01", "10 11:58")]
+    assert all(record.exact for record in decided.suppressions)
+
+
+OVERLAPS = [
+    # overlap, an earlier run is unfinished, runs, suppressed
+    ("allow", True, ["10 11:00", "10 12:00"], []),
+    ("skip", True, [], [("overlap", 2, "10 11:00", "10 12:00")]),
+    ("skip", False, ["10 11:00"], [("overlap", 1, "10 12:00", "10 12:00")]),
+]
+
+
+@pytest.mark.parametrize(("overlap", "open_run", "runs", "records"), OVERLAPS)
+def test_a_run_beside_an_unfinished_one(
+    overlap: str, open_run: bool, runs: list[str], records: list[tuple[str, int, str, str]]
+) -> None:
+    definition = entry(overlap=overlap, misfire="all", expires="never")
+    decided = look(definition, "2026-03-10T10:30", "2026-03-10T12:10", open_run=open_run)
+    assert fires(decided) == runs
+    assert suppressed(decided) == records
+
+
+EXPIRIES = [
+    # columns, seconds after the fire (None: never)
+    ({"cron": "0 * * * *"}, 3600),
+    ({"every": "10s"}, 30),
+    ({"cron": "0 0 1 * *"}, 24 * 3600),
+    ({"at": "2026-03-10T12:00:00Z"}, 24 * 3600),
+    ({"cron": "0 * * * *", "expires": "5s"}, 5),
+    ({"cron": "0 * * * *", "expires": "2h"}, 7200),
+    ({"cron": "0 * * * *", "expires": "never"}, None),
+]
+
+
+@pytest.mark.parametrize(("columns", "seconds"), EXPIRIES)
+def test_expiry(columns: dict[str, Any], seconds: int | None) -> None:
+    fire_time = at("2026-03-10T12:00")
+    expiry = expires_at(entry(**columns), fire_time)
+    assert expiry == (None if seconds is None else fire_time + timedelta(seconds=seconds))
+
+
+def test_an_edit_settles_what_was_due_before_it_under_the_old_version() -> None:
+    old, new = entry(cron="0 * * * *", expires="never"), entry(cron="30 * * * *", expires="never")
+    periods = [Period(1, CREATED, old), Period(2, at("2026-03-10T12:10"), new)]
+    decided = plan(periods, at("2026-03-10T11:30"), at("2026-03-10T12:30:10"))
+    assert [(run.version, run.fire_time) for run in decided.runs] == [
+        (1, at("2026-03-10T12:00")),
+        (2, at("2026-03-10T12:30")),
+    ]
+    assert decided.next_fire == at("2026-03-10T13:30")
+
+
+def test_an_edit_never_makes_a_fire_of_the_past() -> None:
+    old, new = entry(cron="0 0 1 1 *"), entry(cron="* * * * *")
+    edited = at("2026-03-10T12:10:30")
+    decided = plan([Period(1, CREATED, old), Period(2, edited, new)], at("2026-03-10T00:00"), edited)
+    assert decided.runs == ()
+    assert decided.next_fire == at("2026-03-10T12:11")
+
+
+def test_fires_while_an_entry_was_paused_are_one_counted_record() -> None:
+    on, off = entry(expires="never"), entry(expires="never", enabled=False)
+    periods = [
+        Period(1, CREATED, on),
+        Period(2, at("2026-03-10T11:10"), off),
+        Period(3, at("2026-03-10T15:10"), on),
+    ]
+    decided = plan(periods, at("2026-03-10T11:00"), at("2026-03-10T16:00"))
+    assert fires(decided) == ["10 16:00"]
+    assert suppressed(decided) == [("paused", 4, "10 12:00", "10 15:00")]
+
+
+def test_a_paused_entry_has_no_next_fire() -> None:
+    assert look(entry(enabled=False), "2026-03-10T11:00", "2026-03-10T11:30").next_fire is None
+
+
+def test_deleting_settles_what_was_due_before() -> None:
+    periods = [Period(1, CREATED, entry()), Period(2, at("2026-03-10T12:10"), None)]
+    decided = plan(periods, at("2026-03-10T11:30"), at("2026-03-10T12:30"))
+    assert fires(decided) == ["10 12:00"]
+    assert decided.next_fire is None
+
+
+def test_an_unreadable_version_fires_nothing_until_it_is_mended() -> None:
+    mended = entry(expires="never")
+    periods = [
+        Period(1, CREATED, entry()),
+        Period(2, at("2026-03-10T11:10"), None),
+        Period(3, at("2026-03-10T14:10"), mended),
+    ]
+    decided = plan(periods, at("2026-03-10T11:05"), at("2026-03-10T15:00"))
+    assert fires(decided) == ["10 15:00"]
+    assert decided.suppressions == ()
+
+
+def test_a_once_entry_is_complete_after_its_instant() -> None:
+    decided = look(entry(at="2026-03-10T12:00:00Z"), "2026-03-10T11:00", "2026-03-10T12:00")
+    assert fires(decided) == ["10 12:00"]
+    assert decided.next_fire is None
+
+
+def test_a_clock_that_steps_back_fires_nothing_twice() -> None:
+    definition = entry(cron="* * * * *")
+    first = look(definition, "2026-03-10T12:00", "2026-03-10T12:05")
+    again = plan([Period(1, CREATED, definition)], first.planned_from, at("2026-03-10T12:02"))
+    assert again.runs == again.suppressions == ()
+    assert again.planned_from == first.planned_from
+    assert again.next_fire == at("2026-03-10T12:06")
+
+
+rules = st.sampled_from(
+    [{"cron": "*/7 * * * *"}, {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}, {"every": "13m"}]
+)
+steps = st.lists(st.integers(min_value=1, max_value=7200), min_size=1, max_size=30)
+
+
+@given(rules, st.sampled_from(["skip", "latest", "all"]), steps)
+def test_every_fire_is_settled_exactly_once_however_often_one_looks(
+    rule: dict[str, Any], misfire: str, seconds: list[int]
+) -> None:
+    """Whatever the pauses between two looks: runs and counted records together are the schedule's fires."""
+    definition = entry(**rule, misfire=misfire, expires="never", misfire_limit=10_000)
+    begin = cursor = now = at("2026-10-24T22:00")
+    ran: list[datetime] = []
+    counted = 0
+    for step in seconds:
+        now += timedelta(seconds=step)
+        decided = plan([Period(1, CREATED, definition)], cursor, now)
+        ran += [run.fire_time for run in decided.runs]
+        counted += sum(record.count for record in decided.suppressions)
+        cursor = decided.planned_from
+    expected = list(definition.schedule.fire_times(begin, now))
+    assert len(ran) + counted == len(expected)
+    assert ran == sorted(set(ran))
+    assert set(ran) <= set(expected)
+    if misfire == "all":
+        assert ran == expected
