@@ -17,7 +17,7 @@ ArgumentCheck = Callable[[str, Sequence[Any], Mapping[str, Any]], None]
 @dataclass(frozen=True, slots=True)
 class Context:
     """`timezone` is the zone of entries that name none; `check_arguments(task, args, kwargs)` raises
-    FieldError or InvalidInput; `reports` tells whether workers report what becomes of a run.
+    FieldError; `reports` tells whether workers report what becomes of a run.
     """
 
     database: Database

@@ -13,7 +13,14 @@ from typing import Any
 from beatd.errors import BeatdError, Conflict, FieldError, InvalidInput, NotFound
 from beatd.operations import writing
 from beatd.operations.context import Context
-from beatd.operations.options import Options, changed_columns, new_columns, options_of
+from beatd.operations.options import (
+    Options,
+    Written,
+    changed_columns,
+    new_columns,
+    option_changes,
+    options_of,
+)
 from beatd.planning.definition import Definition, parse_definition
 from beatd.planning.plan import next_fire_time
 from beatd.schedules import describe, parse_instant
@@ -53,7 +60,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of an entry. `changes` holds old and new values by column; `door` is None for plain SQL."""
+    """One version of an entry. `changes` holds old and new values by option; `door` is None for plain SQL."""
 
     version: int
     operation: str
@@ -80,14 +87,14 @@ class Upcoming:
 
 def add(context: Context, name: str, options: Options) -> Entry:
     """Raises InvalidInput with every finding, Conflict if the name is taken."""
-    columns = new_columns(name, options)
+    written = new_columns(name, options)
     with context.database.write() as transaction:
         now = context.database.now(transaction)
-        definition = writing.checked(context, columns, now)
+        definition = writing.checked(context, written, now)
         _refuse_past(definition, options, now)
         if store.get(transaction, name) is not None:
             raise Conflict(f"there is an entry {name!r} already: choose another name, or change that one")
-        writing.insert(context, transaction, [columns])
+        writing.insert(context, transaction, [written.columns])
         return _view(context, _found(transaction, name), now)
 
 
@@ -109,8 +116,8 @@ def replace(context: Context, name: str, options: Options, *, version: int | Non
     with context.database.write() as transaction:
         entry = _found(transaction, name, lock=True)
         _require_version(entry, version)
-        columns = new_columns(str(options.get("name", name)), options)
-        return _update(context, transaction, entry, columns, options, "change")
+        written = new_columns(str(options.get("name", name)), options)
+        return _update(context, transaction, entry, written, options, "change")
 
 
 def pause(context: Context, name: str) -> Entry:
@@ -138,9 +145,9 @@ def restore(context: Context, name: str, version: int) -> Entry:
         entry = store.get(transaction, name, lock=True)
         columns = _columns_at(transaction, name, version) | {"name": name}
         if entry is not None:
-            return _update(context, transaction, entry, columns, {}, "restore")
+            return _update(context, transaction, entry, Written(columns), {}, "restore")
         now = context.database.now(transaction)
-        writing.checked(context, columns, now)
+        writing.checked(context, Written(columns), now)
         writing.insert(context, transaction, [columns], "restore")
         return _view(context, _found(transaction, name), now)
 
@@ -198,7 +205,7 @@ def versions(context: Context, name: str) -> list[Version]:
                 version.changed_by,
                 version.door,
                 version.name,
-                writing.changes(previous, columns) if version.operation == "update" else {},
+                option_changes(previous, columns) if version.operation == "update" else {},
             )
         )
         previous = columns
@@ -239,12 +246,13 @@ def _update(
     context: Context,
     transaction: Transaction,
     entry: StoredEntry,
-    columns: Mapping[str, Any],
+    written: Written,
     options: Options,
     action: str,
 ) -> Entry:
     now = context.database.now(transaction)
-    definition = writing.checked(context, columns, entry.created_at)
+    definition = writing.checked(context, written, entry.created_at)
+    columns = written.columns
     if _SCHEDULE_OPTIONS & writing.changes(entry.columns, columns).keys():
         _refuse_past(definition, options, now)
     writing.update(context, transaction, [(entry, columns)], action)

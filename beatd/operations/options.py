@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
-from beatd.errors import FieldError, InvalidInput
+from beatd.errors import FieldError
 from beatd.planning.task import HTTP_TASK, SHELL_TASK
 from beatd.schedules import format_duration, format_instant
 from beatd.store.entries import EDITABLE_COLUMNS
@@ -64,16 +65,24 @@ OPTIONS = (
 )
 
 
-def new_columns(name: str, options: Options) -> dict[str, Any]:
-    """All columns of a new entry. Raises InvalidInput for options that are unknown or contradict."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """All columns of an entry, and what is wrong with the options that they come from."""
+
+    columns: Mapping[str, Any]
+    findings: tuple[FieldError, ...] = ()
+
+
+def new_columns(name: str, options: Options) -> Written:
+    """The columns of a new entry."""
     empty = dict.fromkeys(EDITABLE_COLUMNS) | {"name": name, "enabled": True}
     return changed_columns(empty, options)
 
 
-def changed_columns(current: Mapping[str, Any], options: Options) -> dict[str, Any]:
-    """All columns of an entry after `options` were set; None unsets one.
+def changed_columns(current: Mapping[str, Any], options: Options) -> Written:
+    """The columns of an entry after `options` were set; None unsets one.
 
-    A new kind of schedule or of task takes the place of the old one. Raises InvalidInput.
+    A new kind of schedule or of task takes the place of the old one.
     """
     findings = [_unknown(key, value) for key, value in options.items() if not _is_known(key)]
     columns = dict(current)
@@ -81,14 +90,12 @@ def changed_columns(current: Mapping[str, Any], options: Options) -> dict[str, A
     for key in [key for key in options if key in EDITABLE_COLUMNS]:
         _collect(findings, partial(_set, columns, key, options[key]))
     _collect(findings, partial(_replace_task, columns, current["task"], options))
-    if findings:
-        raise InvalidInput(findings)
-    return columns
+    return Written(columns, tuple(findings))
 
 
 def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
     """What `new_columns` makes these columns of, in natural values; what is at its default is left out."""
-    values = {key: _natural(key, columns.get(key)) for key in EDITABLE_COLUMNS if key != "name"}
+    values = {key: natural_value(key, columns.get(key)) for key in EDITABLE_COLUMNS if key != "name"}
     arguments = _ARGUMENTS.get(str(columns.get("task")))
     if arguments and isinstance(values["kwargs"], dict) and not values["args"]:
         kwargs = dict(values["kwargs"])
@@ -100,6 +107,36 @@ def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
     if values["enabled"]:
         del values["enabled"]
     return {key: values[key] for key in OPTIONS if values.get(key) is not None}
+
+
+def option_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The options that differ between two sets of columns, with their old and new values."""
+    before, after = ({"enabled": True} | options_of(columns) for columns in (old, new))
+    before["name"], after["name"] = old.get("name"), new.get("name")
+    differing = [key for key in ("name", *OPTIONS) if _as_json(before.get(key)) != _as_json(after.get(key))]
+    return {key: (before.get(key), after.get(key)) for key in differing}
+
+
+def argument_option(task: str, argument: str) -> str:
+    """The option that stands for a shipped task's argument; `env.LANG` counts as `env`."""
+    options = {name: option for option, name in _ARGUMENTS.get(task, {}).items()}
+    first, dot, rest = argument.partition(".")
+    return options.get(first, first) + dot + rest
+
+
+def natural_value(key: str, value: Any) -> Any:
+    """The column's value as a list, table or name list; as it is where it is not what it should be."""
+    if not isinstance(value, str):
+        return value
+    if key in _NAMES_COLUMNS:
+        return [name.strip() for name in value.split(",")]
+    if key in _JSON_COLUMNS:
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            return value
+        return parsed if isinstance(parsed, _JSON_COLUMNS[key]) else value
+    return value
 
 
 def canonical(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +191,7 @@ def _replace_task(columns: dict[str, Any], before: str | None, options: Options)
 
 
 def _merged(task: str, kwargs: str | None, arguments: Options) -> dict[str, Any]:
-    merged = _natural("kwargs", kwargs) or {}
+    merged = natural_value("kwargs", kwargs) or {}
     if not isinstance(merged, dict):
         raise FieldError("kwargs", kwargs, "not a JSON object", example=_EXAMPLES["kwargs"])
     names = _ARGUMENTS.get(task, {})
@@ -228,24 +265,13 @@ def _storable(key: str, text: Any) -> str:
     return text
 
 
-def _natural(key: str, value: Any) -> Any:
-    """The column's value as a list, table or name list; as it is where it is not what it should be."""
-    if not isinstance(value, str):
-        return value
-    if key in _NAMES_COLUMNS:
-        return [name.strip() for name in value.split(",")]
-    if key in _JSON_COLUMNS:
-        try:
-            parsed = json.loads(value)
-        except ValueError:
-            return value
-        return parsed if isinstance(parsed, _JSON_COLUMNS[key]) else value
-    return value
-
-
 def _comparable(key: str, value: Any) -> Any:
-    natural = _natural(key, value)
+    natural = natural_value(key, value)
     if key in _JSON_COLUMNS and not isinstance(natural, str):
-        # as text, for Python takes 1, 1.0 and true for equal
-        return json.dumps(natural, sort_keys=True) if natural else None
+        return _as_json(natural) if natural else None
     return natural if key not in _BOOLEANS or value is None else bool(value)
+
+
+def _as_json(value: Any) -> str:
+    """For comparing: Python takes 1, 1.0 and true for equal."""
+    return json.dumps(value, sort_keys=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from beatd.errors import FieldError, InvalidInput
 from beatd.operations.context import Context
-from beatd.operations.options import canonical
+from beatd.operations.options import Written, argument_option, canonical, natural_value
 from beatd.planning.definition import Definition, parse_definition
 from beatd.store import entries, history
 from beatd.store.entries import StoredEntry, Transaction
@@ -17,22 +17,39 @@ from beatd.store.entries import StoredEntry, Transaction
 Columns = Mapping[str, Any]
 
 
-def checked(context: Context, columns: Columns, created_at: datetime) -> Definition:
+def checked(context: Context, written: Written, created_at: datetime) -> Definition:
     """The definition that these columns make. Raises InvalidInput with everything wrong with them."""
-    definition = parse_definition(columns, created_at=created_at, default_timezone=context.timezone)
-    findings: list[FieldError] = []
+    findings = list(written.findings)
+    definition = None
     try:
-        context.check_arguments(definition.task.task, definition.task.args, definition.task.kwargs)
-    except FieldError as finding:
-        findings.append(finding)
+        definition = parse_definition(
+            written.columns, created_at=created_at, default_timezone=context.timezone
+        )
     except InvalidInput as several:
-        findings += several.findings
-    if definition.policies.overlap != "allow" and not context.reports:
+        said = {finding.field for finding in findings}
+        findings += [finding for finding in several.findings if finding.field not in said]
+    findings += _argument_findings(context, written.columns)
+    overlap = written.columns.get("overlap")
+    if overlap not in (None, "allow") and not context.reports:
         problem = "only 'allow' is possible without reports (celery.reports is false)"
-        findings.append(FieldError("overlap", definition.policies.overlap, problem))
-    if findings:
+        findings.append(FieldError("overlap", overlap, problem))
+    if definition is None or findings:
         raise InvalidInput(findings)
     return definition
+
+
+def _argument_findings(context: Context, columns: Columns) -> list[FieldError]:
+    natural = {key: natural_value(key, columns.get(key)) for key in ("args", "kwargs")}
+    args, kwargs = natural["args"] or [], natural["kwargs"] or {}
+    task = columns.get("task")
+    if not isinstance(task, str) or not isinstance(args, list) or not isinstance(kwargs, dict):
+        return []
+    try:
+        context.check_arguments(task, args, kwargs)
+    except FieldError as finding:
+        option = argument_option(task, finding.field)
+        return [FieldError(option, finding.value, finding.problem, example=finding.example)]
+    return []
 
 
 def changes(old: Columns, new: Columns) -> dict[str, tuple[Any, Any]]:

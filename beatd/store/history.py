@@ -48,10 +48,13 @@ class StoredVersion:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run, with the name of its entry: today's, or the last one of an entry that was removed."""
+    """One run, with the name and zone of its entry: today's, or of an entry that was removed its last name
+    and no zone.
+    """
 
     id: str
     entry: str | None
+    timezone: str | None
     entry_id: int
     version: int
     origin: str
@@ -214,8 +217,11 @@ def _revoked(
 
 
 def _query() -> Select[Any]:
-    name = func.coalesce(entries.c.name, entry_versions.c.name).label("entry")
-    columns = [name if field == "entry" else runs.c[field] for field in Run.__dataclass_fields__]
+    joined = {
+        "entry": func.coalesce(entries.c.name, entry_versions.c.name),
+        "timezone": entries.c.timezone,
+    }
+    columns = [joined[field] if field in joined else runs.c[field] for field in Run.__dataclass_fields__]
     same_version = and_(
         entry_versions.c.entry_id == runs.c.entry_id, entry_versions.c.version == runs.c.version
     )

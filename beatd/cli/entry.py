@@ -1,0 +1,361 @@
+"""`beatd entry`: add, list, show, change, pause, trigger … entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.text import Text
+
+from beatd.cli.entry_options import options_given, with_entry_options
+from beatd.cli.output import JsonOption, first_line, print_json, span_text, styled, table
+from beatd.cli.state import State
+from beatd.cli.times import NONE, zone_of, zoned
+from beatd.errors import BeatdError
+from beatd.operations import entries, runs
+from beatd.operations.context import Context
+from beatd.operations.entries import Entry
+from beatd.schedules import parse_duration
+from beatd.store.history import Run, Suppressed
+
+app = typer.Typer(no_args_is_help=True, help="Add, list, change, pause, trigger … entries.")
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="The entry.", show_default=False)]
+
+
+def context_of(state: State) -> Context:
+    return Context.of(state.settings, state.database(), state.who, "cli")
+
+
+# Edits
+
+
+@app.command("add")
+@with_entry_options
+def add(ctx: typer.Context, name: _Name, **flags: Any) -> None:
+    """Add an entry: one of --cron, --every and --at, and one of --shell, --http and --task."""
+    state: State = ctx.obj
+    _tell(state, "added", entries.add(context_of(state), name, options_given(flags)))
+
+
+@app.command("set")
+@with_entry_options
+def change(
+    ctx: typer.Context,
+    name: _Name,
+    rename: Annotated[
+        str | None, typer.Option("--rename", metavar="NAME", help="A new name.", show_default=False)
+    ] = None,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option("--unset", metavar="KEY", help="Back to its default.", show_default=False),
+    ] = None,
+    **flags: Any,
+) -> None:
+    """Change options of an entry; what is not named stays."""
+    state: State = ctx.obj
+    options = {key.replace("-", "_"): None for key in unset or []} | options_given(flags)
+    if rename is not None:
+        options["name"] = rename
+    if not options:
+        raise typer.BadParameter("say what to change, for example --every 5m")
+    context = context_of(state)
+    before = entries.show(context, name).version
+    _tell_changed(state, entries.change(context, name, options), before)
+
+
+@app.command()
+def edit(ctx: typer.Context, name: _Name) -> None:
+    """Edit an entry as TOML in $EDITOR."""
+    from beatd.operations import apply, export
+
+    state: State = ctx.obj
+    context = context_of(state)
+    before = entries.show(context, name)
+    text = export.toml([before])
+    while True:
+        edited = click.edit(text, extension=".toml")
+        if edited is None:
+            state.out.print("nothing changed")
+            return
+        try:
+            wanted = apply.read_one(edited)
+            after = entries.replace(context, name, wanted, version=before.version)
+            return _tell_changed(state, after, before.version)
+        except BeatdError as error:
+            if not state.interactive:
+                raise
+            state.err.print(Text(str(error)), soft_wrap=True)
+            if not typer.confirm("Edit again?", default=True, err=True):
+                raise
+            text = edited
+
+
+@app.command()
+def pause(ctx: typer.Context, name: _Name) -> None:
+    """Stop an entry from firing; fires from now on are counted as paused."""
+    _tell(ctx.obj, "paused", entries.pause(context_of(ctx.obj), name))
+
+
+@app.command()
+def resume(ctx: typer.Context, name: _Name) -> None:
+    """Let an entry fire again, from its next fire time on."""
+    _tell(ctx.obj, "resumed", entries.resume(context_of(ctx.obj), name))
+
+
+@app.command()
+def remove(ctx: typer.Context, name: _Name) -> None:
+    """Remove an entry. Its history stays, and `restore` brings it back."""
+    state: State = ctx.obj
+    entries.remove(context_of(state), name)
+    state.out.print(Text(f"removed {name}"))
+
+
+@app.command()
+def restore(
+    ctx: typer.Context,
+    name: _Name,
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="As `versions` lists them.")],
+) -> None:
+    """Make an entry what it was at a version; also one that was removed."""
+    _tell(ctx.obj, "restored", entries.restore(context_of(ctx.obj), name, version))
+
+
+@app.command()
+def trigger(
+    ctx: typer.Context,
+    name: _Name,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the run to its end; status 1 if it fails.")
+    ] = False,
+    wait_limit: Annotated[
+        str, typer.Option("--wait-limit", metavar="DURATION", help="How long to follow it.")
+    ] = "1h",
+    json: JsonOption = False,
+) -> None:
+    """Run an entry now, whatever its schedule says."""
+    state: State = ctx.obj
+    limit = parse_duration(wait_limit, "wait-limit")
+    context = context_of(state)
+    run = runs.trigger(context, name)
+    if wait:
+        run = _follow(state, context, run, limit, quiet=json)
+    if json:
+        print_json(run)
+    elif not wait:
+        state.out.print(Text(f"run {run.id} is recorded: {state.command(f'runs show {run.id[:8]}')}"))
+    if wait and run.state != "succeeded" and not (run.state == "published" and not context.reports):
+        raise typer.Exit(1)
+
+
+# Looking
+
+
+@app.command("list")
+def list_entries(
+    ctx: typer.Context,
+    patterns: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]…", help="Names or globs.", show_default=False)
+    ] = None,
+    state_wanted: Annotated[
+        str | None,
+        typer.Option("--state", metavar="STATE", help=f"One of {', '.join(entries.STATES)}."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List entries with their state and next fire time."""
+    state: State = ctx.obj
+    found = entries.find(context_of(state), patterns or [], state_wanted)
+    if json:
+        return print_json(found)
+    if not found:
+        return _nothing(state, "no such entry" if patterns or state_wanted else "no entries yet")
+    listed = table("name", "state", "schedule", "next", "runs", whole=["state", "next"])
+    listed.columns[-1].no_wrap, listed.columns[-1].overflow = True, "ellipsis"
+    for entry in found:
+        coming = zoned(entry.next_fire_time, zone_of(entry.timezone))
+        listed.add_row(
+            Text(entry.name), styled(entry.state), Text(entry.schedule), coming, Text(first_line(entry.what))
+        )
+    state.out.print(listed)
+    return None
+
+
+@app.command()
+def show(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
+    """Show everything about an entry."""
+    state: State = ctx.obj
+    entry = entries.show(context_of(state), name)
+    if json:
+        return print_json(entry)
+    zone = zone_of(entry.timezone)
+    lines: list[tuple[str, str | Text]] = [
+        ("entry", entry.name),
+        ("state", styled(entry.state)),
+        ("next", zoned(entry.next_fire_time, zone)),
+        ("last", zoned(entry.last_fire_time, zone)),
+        ("version", f"{entry.version}, of {zoned(entry.updated_at, zone)}"),
+    ]
+    if entry.error:
+        lines.insert(2, ("error", Text(entry.error, style="red")))
+    lines += [(key, _plain(value)) for key, value in entry.options.items()]
+    _print_lines(state, lines)
+    return None
+
+
+@app.command("next")
+def next_fires(
+    ctx: typer.Context,
+    name: _Name,
+    count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many.")] = 10,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", metavar="TIME", help="Strictly after this; now if not given."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the coming fire times, in the entry's zone and in UTC."""
+    state: State = ctx.obj
+    coming = entries.upcoming(context_of(state), name, count, after)
+    if json:
+        return print_json(coming)
+    state.out.print(Text(f"{coming.entry}: {coming.schedule} ({coming.timezone})"))
+    if coming.state == "paused":
+        state.out.print(Text(f"it is paused: {state.command(f'entry resume {name}')}", style="yellow"))
+    if not coming.fire_times:
+        state.out.print("no fire time will come")
+        return None
+    listed = table(coming.timezone, "UTC")
+    for fire_time in coming.fire_times:
+        local = fire_time.astimezone(zone_of(coming.timezone))
+        listed.add_row(
+            local.strftime("%a ") + zoned(fire_time, zone_of(coming.timezone)), zoned(fire_time, UTC)
+        )
+    state.out.print(listed)
+    return None
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    name: _Name,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME|DURATION", help="An instant, or how long ago.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", help="How many.")] = 50,
+    json: JsonOption = False,
+) -> None:
+    """Show an entry's runs, and the fires that became none with the reason."""
+    state: State = ctx.obj
+    context = context_of(state)
+    found = runs.entry_history(context, name, since, limit)
+    if json:
+        return print_json([_history_item(item) for item in found])
+    if not found:
+        return _nothing(state, "nothing has happened yet", f"entry trigger {name} --wait")
+    listed = table("fire time", "state", "took", "run", "what", whole=["fire time", "state", "took", "run"])
+    listed.columns[-1].no_wrap, listed.columns[-1].overflow = True, "ellipsis"
+    zone = zone_of(next((run.timezone for run in found if isinstance(run, Run)), None), context.timezone)
+    for item in found:
+        if isinstance(item, Run):
+            listed.add_row(
+                zoned(item.fire_time, zone), styled(item.state), took(item), item.id[:8], outcome(item)
+            )
+        else:
+            count = f"{item.count}{'' if item.exact else ' or more'} since {zoned(item.first_fire_at, zone)}"
+            listed.add_row(
+                zoned(item.last_fire_at, zone),
+                Text(f"no run: {item.reason}", style="yellow"),
+                NONE,
+                NONE,
+                "1 fire" if item.count == 1 else f"{count}",
+            )
+    state.out.print(listed)
+    return None
+
+
+@app.command()
+def versions(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
+    """Show every version of an entry: who, when, what changed."""
+    state: State = ctx.obj
+    found = entries.versions(context_of(state), name)
+    if json:
+        return print_json(found)
+    listed = table("version", "when", "who", "what", right=["version"], whole=["version", "when"])
+    for version in found:
+        changes = [f"{key}: {_plain(old)} → {_plain(new)}" for key, (old, new) in version.changes.items()]
+        who = f"{version.changed_by or NONE} ({version.door or 'SQL'})"
+        what = "\n".join(changes) or {"insert": "added", "delete": "removed"}.get(version.operation, "")
+        listed.add_row(str(version.version), zoned(version.changed_at, UTC), Text(who), Text(what))
+    state.out.print(listed)
+    return None
+
+
+# How it looks
+
+
+def outcome(run: Run) -> Text:
+    """The first line of what a run left behind."""
+    return Text(first_line(run.error or run.reason or run.result))
+
+
+def took(run: Run) -> str:
+    if run.started_at is None or run.finished_at is None:
+        return NONE
+    return span_text(max(run.finished_at - run.started_at, timedelta(0)))
+
+
+def _history_item(item: Run | Suppressed) -> dict[str, Any]:
+    fields = {name: getattr(item, name) for name in item.__dataclass_fields__}
+    return {"kind": "run" if isinstance(item, Run) else "suppression"} | fields
+
+
+def _follow(state: State, context: Context, run: Run, limit: timedelta, *, quiet: bool) -> Run:
+    def tell(changed: Run) -> None:
+        state.err.print(Text.assemble(f"run {changed.id[:8]} ", styled(changed.state)))
+
+    ended = runs.wait(context, run.id, limit, (lambda changed: None) if quiet else tell)
+    if not quiet and (output := ended.error or ended.result or ended.reason):
+        state.out.print(Text(output), soft_wrap=True)
+    if not ended.ended:
+        state.err.print(Text(f"run {ended.id} is still {ended.state}: {state.command('status')} may say why"))
+    return ended
+
+
+def _tell(state: State, done: str, entry: Entry) -> None:
+    coming = (
+        ""
+        if entry.next_fire_time is None
+        else f", next {zoned(entry.next_fire_time, zone_of(entry.timezone))}"
+    )
+    state.out.print(Text(f"{done} {entry.name} ({entry.state}{coming})"))
+
+
+def _tell_changed(state: State, entry: Entry, before: int) -> None:
+    if entry.version == before:
+        state.out.print("nothing changed")
+    else:
+        _tell(state, "changed", entry)
+
+
+def _nothing(state: State, what: str, then: str = "entry add hello --every 10s --shell 'echo hello'") -> None:
+    state.out.print(Text.assemble(f"{what}: ", (state.command(then), "bold")), soft_wrap=True)
+
+
+def _print_lines(state: State, lines: Sequence[tuple[str, str | Text]]) -> None:
+    width = max(len(key) for key, _ in lines) + 2
+    for key, value in lines:
+        state.out.print(Text.assemble((f"{key:<{width}}", "bold"), value), soft_wrap=True)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return NONE
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_plain(inner)}" for key, inner in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)
