@@ -181,7 +181,7 @@ class BrokerSettings(_Section):
         description="AMQP heartbeat, by which a dead connection is noticed; 0s: none",
     )
     confirm_timeout: PositiveDuration = Field(
-        default=timedelta(seconds=30), description="how long the broker may take to confirm a message"
+        default=timedelta(seconds=10), description="how long the broker may take to confirm a message"
     )
     window: int = Field(
         default=500, ge=1, le=100_000, description="messages on the wire that are not yet confirmed"
