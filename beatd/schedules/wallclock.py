@@ -44,12 +44,13 @@ class WallRule(Protocol):
 
 
 def next_instant(rule: WallRule, zone: ZoneInfo, after: datetime, *, gap: str, fold: str) -> datetime | None:
-    """The rule's first fire strictly after `after` (aware UTC); None when there is none up to year 9999."""
+    """The rule's first fire strictly after `after` (aware UTC); None when there is none any more, and in
+    the last days of the year 9999."""
     instant = max(after.replace(tzinfo=None), _EARLIEST)
     stretch = _stretch_at(zone, instant)
     while instant < _LATEST:
         wall = rule.next_wall(max(instant, stretch.held_until(fold)) + stretch.offset)
-        if wall is None:
+        if wall is None or wall >= _LATEST:
             return None
         candidate = wall - stretch.offset
         if candidate < stretch.held_from(fold):

@@ -199,6 +199,8 @@ def test_the_end_of_time_is_an_end() -> None:
     schedule = parse_cron("0 0 1 1 *", parse_zone("Pacific/Kiritimati"))
     assert schedule.next_fire_time(datetime(9999, 6, 1, tzinfo=UTC)) is None
     assert schedule.next_fire_time(datetime.max.replace(tzinfo=UTC)) is None
+    last_evening = parse_cron("0 23 31 12 *", parse_zone("America/New_York"))
+    assert last_evening.next_fire_time(datetime(9999, 6, 1, tzinfo=UTC)) is None
     assert schedule.next_fire_time(datetime.min.replace(tzinfo=UTC)) is not None
 
 
