@@ -201,7 +201,7 @@ def show(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
     ]
     if entry.error:
         lines.insert(2, ("error", Text(entry.error, style="red")))
-    lines += [(key, _plain(value)) for key, value in entry.options.items()]
+    lines += [(key, plain_value(value)) for key, value in entry.options.items()]
     _print_lines(state, lines)
     return None
 
@@ -286,7 +286,9 @@ def versions(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
         return print_json(found)
     listed = table("version", "when", "who", "what", right=["version"], whole=["version", "when"])
     for version in found:
-        changes = [f"{key}: {_plain(old)} → {_plain(new)}" for key, (old, new) in version.changes.items()]
+        changes = [
+            f"{key}: {plain_value(old)} → {plain_value(new)}" for key, (old, new) in version.changes.items()
+        ]
         who = f"{version.changed_by or NONE} ({version.door or 'SQL'})"
         what = "\n".join(changes) or {"insert": "added", "delete": "removed"}.get(version.operation, "")
         listed.add_row(str(version.version), zoned(version.changed_at, UTC), Text(who), Text(what))
@@ -351,11 +353,11 @@ def _print_lines(state: State, lines: Sequence[tuple[str, str | Text]]) -> None:
         state.out.print(Text.assemble((f"{key:<{width}}", "bold"), value), soft_wrap=True)
 
 
-def _plain(value: Any) -> str:
+def plain_value(value: Any) -> str:
     if value is None:
         return NONE
     if isinstance(value, list):
-        return ", ".join(map(_plain, value))
+        return ", ".join(map(plain_value, value))
     if isinstance(value, dict):
-        return ", ".join(f"{key}={_plain(inner)}" for key, inner in value.items())
+        return ", ".join(f"{key}={plain_value(inner)}" for key, inner in value.items())
     return str(value).lower() if isinstance(value, bool) else str(value)
