@@ -6,6 +6,7 @@ stderr. A command's module is imported only when the command is called: `beatd -
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -114,6 +115,15 @@ def main() -> None:
         _fail(state, f"{type(error).__name__}: {error} (a bug; BEATD_LOG_LEVEL=debug shows where)", 1)
     finally:
         state.close()
+        _flush()
+
+
+def _flush() -> None:
+    """Now rather than when the interpreter ends, which would complain of a reader that went away."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_status(error: BeatdError) -> int:

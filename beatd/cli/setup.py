@@ -46,13 +46,13 @@ def print_next(state: State, commands: Mapping[str, str]) -> None:
 
 def _write_config(state: State) -> None:
     target = state.config_path or next(place.path for place in config.find_config() if place.source == "user")
+    if target.exists():
+        state.out.print(f"config    {target}  is there and stays as it is")
+        return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8") as file:
             file.write((config.shipped("config") / "beatd.toml").read_text("utf-8"))
-    except FileExistsError:
-        state.out.print(f"config    {target}  is there and stays as it is")
-        return
     except OSError as error:
         finding = FieldError("configuration", str(target), f"cannot be written: {error.strerror}")
         raise InvalidInput([finding]) from error

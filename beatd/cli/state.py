@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from beatd.config import Loaded, Settings
-    from beatd.operations.context import Context
     from beatd.store.engine import Database
 
 #: Rows that go into a pipe or a file are not cut to a terminal's width.
@@ -75,12 +74,6 @@ class State:
         database = self.open_database()
         schema.require(database)
         return database
-
-    def context(self) -> Context:
-        """What operations are handed. Raises what `database` does."""
-        from beatd.operations.context import Context
-
-        return Context.of(self.settings, self.database(), self.who, "cli")
 
     @cached_property
     def celery(self) -> Any:

@@ -127,7 +127,11 @@ class Database:
         text = f"database {self.name}: {lines[0]}"
         if any(sign in str(error.orig) for sign in _SCHEMA_SIGNS) and not _is_missing_database(error):
             return SchemaMismatch(f"{text}; run 'beatd db upgrade'")
-        if isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated:
+        # a plain DatabaseError: a file that is no database, or a damaged one
+        expected = (
+            isinstance(error, exc.OperationalError | exc.InterfaceError) or type(error) is exc.DatabaseError
+        )
+        if expected or error.connection_invalidated:
             return DatabaseUnavailable(text)
         return error
 
