@@ -19,18 +19,19 @@ class TimeGuard:
     def __init__(self) -> None:
         self._seen: datetime | None = None
         self._at = 0.0
-        self.suspicious = False
+        self._suspicious = False
 
-    def trusted(self, now: datetime) -> datetime:
-        """`now`, unless it has just jumped ahead: then the time expected, until a second look agrees."""
+    def trusts(self, now: datetime) -> bool:
+        """False at the first sight of a jump ahead; true at the second, or when it was none."""
         at = clock.monotonic()
         expected = now if self._seen is None else self._seen + timedelta(seconds=at - self._at)
-        if now - expected > TOLERANCE and not self.suspicious:
-            self.suspicious = True
-            log.warning("clock.jumped", ahead_s=round((now - expected).total_seconds(), 3), acted_on=False)
-            return expected
-        if self.suspicious and now - expected > TOLERANCE:
-            log.warning("clock.jumped", ahead_s=round((now - expected).total_seconds(), 3), acted_on=True)
-        self.suspicious = False
+        jumped = now - expected > TOLERANCE
+        if jumped:
+            ahead = round((now - expected).total_seconds(), 3)
+            log.warning("clock.jumped", ahead_s=ahead, acted_on=self._suspicious)
+        if jumped and not self._suspicious:
+            self._suspicious = True
+            return False
+        self._suspicious = False
         self._seen, self._at = now, at
-        return now
+        return True
