@@ -186,7 +186,9 @@ class AmqpPublisher:
             raise problem from error
 
     def close(self) -> None:
-        self._drop()
+        if self._session is not None:
+            session, self._session = self._session, None
+            session.close()
 
     def _connected(self) -> _Session:
         if self._session is None:
@@ -202,9 +204,10 @@ class AmqpPublisher:
             raise OSError(str(error)) from error
 
     def _drop(self) -> None:
+        """Without a farewell, which a dead connection would wait for."""
         if self._session is not None:
             session, self._session = self._session, None
-            session.close()
+            session.cut()
 
 
 class _Batch:
@@ -247,7 +250,7 @@ class _Session:
             self._open(self.connection, connect_timeout)
         except (AMQPError, OSError) as error:
             problem = broker_app.unavailable(self.connection, error)
-            self.close()
+            self.cut()
             raise problem from error
 
     def _open(self, connection: Connection, timeout: float) -> None:
@@ -454,8 +457,13 @@ class _Session:
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
-            self.connection.connection.transport.sock.settimeout(_CLOSE_TIMEOUT)
-        broker_app.release(self.connection)
+            self._amqp.transport.sock.settimeout(_CLOSE_TIMEOUT)
+            self._amqp.close()
+        self.cut()
+
+    def cut(self) -> None:
+        with contextlib.suppress(Exception):
+            self.connection.collect(socket_timeout=0.1)
 
 
 def _reply(error: AMQPError) -> str:

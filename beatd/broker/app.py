@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,7 +34,7 @@ def load_app(
     """
     app = _own_app(default_queue, timezone) if path is None else _operators_app(path)
     if broker_url is not None:
-        app.conf.broker_url = app.conf.broker_read_url = app.conf.broker_write_url = broker_url
+        _pin_broker(app, broker_url)
     if transport_options:
         app.conf.broker_transport_options = {**app.conf.broker_transport_options, **transport_options}
     driver_type(app)
@@ -54,6 +55,18 @@ def _own_app(default_queue: str, timezone: str) -> Celery:
         worker_hijack_root_logger=False,
     )
     return app
+
+
+def _pin_broker(app: Celery, url: str) -> None:
+    """In the settings, and where connections are made: there CELERY_BROKER_URL, meant for another
+    program perhaps, would win over the settings."""
+    app.conf.broker_url = app.conf.broker_read_url = app.conf.broker_write_url = url
+    vars(app)["connection_for_read"] = partial(_connection, app.connection_for_read, url)
+    vars(app)["connection_for_write"] = partial(_connection, app.connection_for_write, url)
+
+
+def _connection(make: Any, pinned: str, url: str | None = None, **options: Any) -> Connection:
+    return make(url or pinned, **options)  # type: ignore[no-any-return]
 
 
 def _operators_app(path: str) -> Celery:
@@ -152,7 +165,7 @@ def without_secret(connection: Connection | None, error: BaseException) -> str:
 
 def ping(app: Celery, timeout: float = 5.0) -> str:
     """Connects and describes the broker (`RabbitMQ 3.10.8 at amqp://…`). Raises BrokerUnavailable."""
-    connection = connect(app, timeout=timeout, options=_timeouts(app, timeout))
+    connection = connect(app, timeout=timeout, options=waits(app, timeout))
     open_channel(connection)
     description = f"{_product(connection)} at {address(connection)}"
     release(connection)
@@ -166,7 +179,8 @@ def _product(connection: Connection) -> str:
     return f"kombu transport {connection.transport.driver_type}"
 
 
-def _timeouts(app: Celery, timeout: float) -> dict[str, Any]:
+def waits(app: Celery, timeout: float) -> dict[str, Any]:
+    """Transport options that keep calls to Redis from waiting for ever."""
     if driver_type(app) != "redis":
         return {}
     return {"socket_timeout": timeout, "socket_connect_timeout": timeout}
@@ -197,7 +211,7 @@ def workers(app: Celery, timeout: float = 1.0) -> dict[str, dict[str, Any]]:
 
 
 def _broadcasting(app: Celery, timeout: float) -> Any:
-    connection = connect(app, timeout=timeout, options=_timeouts(app, timeout))
+    connection = connect(app, timeout=timeout, options=waits(app, timeout))
     if not connection.supports_exchange_type("fanout"):
         kind = connection.transport.driver_type
         release(connection)

@@ -11,7 +11,7 @@ from kombu.utils.json import dumps
 from redis.exceptions import ResponseError
 
 from beatd.broker import app as broker_app
-from beatd.broker.generic import Destinations, GenericPublisher, envelope, queues_of
+from beatd.broker.generic import Destinations, GenericPublisher, envelope, queues_of, send
 from beatd.broker.message import Template
 from beatd.broker.publisher import Outcome, Outgoing
 from beatd.clock import monotonic
@@ -92,6 +92,10 @@ class RedisPublisher(GenericPublisher):
             try:
                 if problem := destinations.problem(template):
                     outcomes[index] = Outcome(run.run_id, "refused", problem)
+                    continue
+                if template.exchange and self._channel.typeof(template.exchange).type == "fanout":
+                    send(self._channel, template, run, now)  # Redis has channels for these, not lists
+                    outcomes[index] = Outcome(run.run_id, "confirmed")
                     continue
                 if key not in queues:
                     queues[key] = queues_of(self._channel, template)

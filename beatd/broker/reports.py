@@ -20,6 +20,8 @@ from beatd.reports import QUEUE_ARGUMENTS, Report
 _GATHER = 0.02
 #: How long one wait for the broker may be, so that heartbeats go out.
 _TICK = 1.0
+#: How long any call to the broker may take.
+_PATIENCE = 10.0
 
 
 class Batch:
@@ -60,7 +62,8 @@ class ReportsConsumer:
         self._queue = reports_queue(queue_name)
         self._prefetch = prefetch
         self._arrived: list[Any] = []
-        self._connection = broker_app.connect(app, timeout=connect_timeout)
+        options = broker_app.waits(app, _PATIENCE)
+        self._connection = broker_app.connect(app, timeout=connect_timeout, options=options)
         self._lifted(self._open)
 
     def _open(self) -> None:
@@ -123,4 +126,4 @@ def _limit_waits(connection: Connection) -> None:
     transport = getattr(connection.connection, "transport", None)
     sock = getattr(transport, "sock", None)
     if sock is not None:
-        sock.settimeout(10.0)
+        sock.settimeout(_PATIENCE)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from kombu import Connection, Exchange, Queue
@@ -17,19 +18,11 @@ from beatd.broker.app import load_app
 from beatd.broker.publisher import Outcome, Outgoing, open_publisher
 from beatd.errors import BrokerUnavailable
 from beatd.planning.task import TaskSpec
+from tests.broker.conftest import now, run_of
 from tests.services.rabbit import RabbitMQ
 from tests.waiting import eventually
 
-FIRE = datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
 GOOD = TaskSpec("good", "proj.add", args=(1, 2))
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def run_of(spec: TaskSpec, expires_at: datetime | None = None) -> Outgoing:
-    return Outgoing(str(uuid4()), spec.entry, spec, FIRE, expires_at)
 
 
 class Broker:
@@ -333,4 +326,91 @@ def test_the_second_of_two_hosts_is_tried(rabbit_url: str) -> None:
     app = load_app(None, f"amqp://guest:guest@127.0.0.1:1//;{rabbit_url}")
     publisher = open_publisher(app, reports_queue=None)
     assert publisher.publish([run_of(GOOD)], now)[0].status == "confirmed"
+    publisher.close()
+
+
+class Valve:
+    """A TCP relay in front of the broker that can stop passing bytes on, in silence."""
+
+    def __init__(self, port: int) -> None:
+        self._upstream = ("127.0.0.1", port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.open = threading.Event()
+        self.open.set()
+        self._sockets: list[socket.socket] = [self._listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._upstream)
+                self._sockets += [client, server]
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self.open.wait()
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self.open.set()
+        for end in self._sockets:
+            end.close()
+
+
+@pytest.fixture
+def valve(rabbit: RabbitMQ) -> Iterator[Valve]:
+    valve = Valve(rabbit.port)
+    yield valve
+    valve.close()
+
+
+def test_a_network_that_swallows_everything(broker: Broker, valve: Valve) -> None:
+    """No answer in time makes the runs unknown, and the connection is not trusted again."""
+    url = f"amqp://guest:guest@127.0.0.1:{valve.port}/{broker.vhost}"
+    options: dict[str, Any] = {"confirm_timeout": 1.5, "connect_timeout": 1.0}
+    publisher = open_publisher(load_app(None, url), reports_queue=None, **options)
+    assert publisher.publish([run_of(GOOD)], now)[0].status == "confirmed"
+    valve.open.clear()
+    started = time.monotonic()
+    outcomes = publisher.publish([run_of(GOOD) for _ in range(700)], now)
+    assert {outcome.status for outcome in outcomes} == {"unknown"}
+    assert time.monotonic() - started < 5
+    started = time.monotonic()
+    with pytest.raises(BrokerUnavailable):
+        publisher.publish([run_of(GOOD)], now)
+    assert time.monotonic() - started < 3
+    valve.open.set()
+    assert publisher.publish([run_of(GOOD)], now)[0].status == "confirmed"
+    publisher.close()
+
+
+def test_a_network_that_swallows_more_than_the_buffers_hold(broker: Broker, valve: Valve) -> None:
+    url = f"amqp://guest:guest@127.0.0.1:{valve.port}/{broker.vhost}"
+    publisher = open_publisher(load_app(None, url), reports_queue=None, confirm_timeout=1.5)
+    large = TaskSpec("large", "proj.add", args=("x" * 6_000_000,))
+    valve.open.clear()
+    started = time.monotonic()
+    outcomes = publisher.publish([run_of(large) for _ in range(5)], now)
+    assert {outcome.status for outcome in outcomes} == {"unknown"}
+    assert time.monotonic() - started < 8
+    valve.open.set()
+    publisher.close()
+
+
+def test_a_silent_network_is_noticed_while_idle(
+    broker: Broker, valve: Valve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beatd.broker.amqp.HEARTBEAT", 1)
+    url = f"amqp://guest:guest@127.0.0.1:{valve.port}/{broker.vhost}"
+    publisher = open_publisher(load_app(None, url), reports_queue=None)
+    publisher.pump()
+    valve.open.clear()
+    with pytest.raises(BrokerUnavailable):
+        eventually(publisher.pump, interval=0.2)
     publisher.close()

@@ -60,6 +60,14 @@ def test_a_configured_broker_replaces_the_operators(project: Path) -> None:
     assert app.conf.broker_transport_options == {"a": 1, "b": 2}
 
 
+def test_a_broker_meant_for_other_programs_does_not_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", "memory://other")
+    app = load_app(None, "redis://127.0.0.1:1/3")
+    for connection in (app.connection_for_write(heartbeat=3), app.connection_for_read()):
+        assert (connection.hostname, connection.port, connection.virtual_host) == ("127.0.0.1", 1, "3")
+    assert driver_type(app) == "redis"
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from celery import Celery
+from kombu import Exchange, Queue
 from kombu.exceptions import ChannelError
 
 from beatd.broker.app import load_app
@@ -14,6 +16,7 @@ from beatd.broker.publisher import Publisher, open_publisher
 from beatd.errors import BrokerUnavailable, InvalidInput
 from beatd.planning.task import TaskSpec
 from tests.broker.conftest import now, run_of
+from tests.waiting import eventually
 
 GOOD = TaskSpec("good", "proj.add", args=(1, "zwei"), kwargs={"x": None})
 
@@ -132,4 +135,25 @@ def test_redis_replies_are_looked_at_one_by_one(redis_server: object, redis_url:
         client.config_set("maxmemory", 0)
     assert outcome.status == "unknown"
     assert "maxmemory" in str(outcome.error)
+    publisher.close()
+
+
+def test_redis_broadcasts_reach_who_listens(redis_url: str) -> None:
+    app = load_app(None, redis_url)
+    publisher = open_publisher(app, reports_queue=None)
+    got: list[str] = []
+    spec = TaskSpec("fan", "t", exchange="fan", exchange_type="fanout")
+    with app.connection_for_read() as connection:
+        queue = Queue("listener", Exchange("fan", type="fanout"), auto_delete=True)
+        with connection.Consumer([queue], on_message=lambda message: got.append(message.headers["id"])):
+            run = run_of(spec)
+
+            def reached() -> bool:
+                [outcome] = publisher.publish([run], now)
+                assert outcome.status == "confirmed"
+                with contextlib.suppress(TimeoutError):
+                    connection.drain_events(timeout=0.2)
+                return got[:1] == [run.run_id]
+
+            eventually(reached)
     publisher.close()
