@@ -1,0 +1,241 @@
+"""The outbox on each real database; the broker's answers are told by the test, one publication each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import pytest
+
+from beatd.broker.publisher import Outcome, Outgoing, Status
+from beatd.dispatch.dispatcher import Batch, Dispatcher
+from beatd.dispatch.outbox import Outbox
+from beatd.errors import BrokerUnavailable, DatabaseUnavailable
+from beatd.store.engine import Database
+from tests.dispatch.turned import NODE, OTHER, Turned, settle
+
+
+class Broker:
+    """Answers as told; what is not told is confirmed."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.answers: dict[str, list[Outcome]] = {}
+        self.blocked = False
+        self.down = False
+        self.pumped = 0
+
+    def tell(self, entry: str, status: Status, error: str | None = None) -> None:
+        self.answers.setdefault(entry, []).append(Outcome("", status, error))
+
+    def connect(self) -> Broker:
+        if self.down:
+            raise BrokerUnavailable("broker amqp://localhost//: connection refused")
+        return self
+
+    def publish(self, batch: Sequence[Outgoing], now: Callable[[], datetime]) -> list[Outcome]:
+        if self.down:
+            raise BrokerUnavailable("broker amqp://localhost//: connection refused")
+        return [self._answer(outgoing, now()) for outgoing in batch]
+
+    def _answer(self, outgoing: Outgoing, now: datetime) -> Outcome:
+        if outgoing.expires_at is not None and outgoing.expires_at <= now:
+            return Outcome(outgoing.run_id, "expired")
+        self.sent.append(outgoing.spec.entry)
+        told = self.answers.get(outgoing.spec.entry)
+        answer = told.pop(0) if told else Outcome("", "confirmed")
+        return Outcome(outgoing.run_id, answer.status, answer.error)
+
+    def pump(self) -> None:
+        self.pumped += 1
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def turned(database: Database) -> Turned:
+    return Turned(database)
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def outbox(turned: Turned, broker: Broker) -> Outbox:
+    return Outbox(turned.database, NODE, broker.connect)
+
+
+def recorded(turned: Turned, *names: str, expires: str = "never") -> tuple[Dispatcher, Batch]:
+    """Entries that have just fired; their runs wait to be published."""
+    for name in names:
+        turned.add(name, every="1h", expires=expires)
+    dispatcher = turned.dispatcher()
+    settle(dispatcher)
+    turned.turn(hours=1)
+    [batch] = settle(dispatcher)
+    return dispatcher, batch
+
+
+def states(turned: Turned) -> dict[str, str]:
+    return {row.name: row.state for row in turned.rows("SELECT name, state FROM recent_runs")}
+
+
+def test_confirmed_runs_are_marked_published(turned: Turned, broker: Broker, outbox: Outbox) -> None:
+    _, batch = recorded(turned, "a", "b")
+    outbox.offer(batch, 1)
+    assert outbox.run_once(0).published == 2
+    assert states(turned) == {"a": "published", "b": "published"}
+    row = turned.rows("SELECT owner, lease_until, published_at FROM runs")[0]
+    assert (row.owner, row.lease_until) == (None, None)
+    assert row.published_at is not None
+    assert outbox.idle
+    assert len(outbox.lateness) == 2
+
+
+def test_an_unconfirmed_run_goes_back_and_is_published_again_under_its_id(
+    turned: Turned, broker: Broker, outbox: Outbox
+) -> None:
+    dispatcher, batch = recorded(turned, "a", "b")
+    broker.tell("a", "unknown", "the broker said no")
+    outbox.offer(batch, 1)
+    done = outbox.run_once(0)
+    assert (done.published, done.unconfirmed) == (1, 1)
+    row = turned.one("SELECT state, error FROM recent_runs WHERE name = 'a'")
+    assert (row.state, row.error) == ("pending", "the broker said no")
+    assert dispatcher.take_over().batch is None, "not before its pause has passed"
+    turned.turn(seconds=1.5)
+    again = dispatcher.take_over().batch
+    assert again is not None
+    [publication] = again.publications
+    assert publication.run.id in {p.run.id for p in batch.publications}
+    assert publication.run.attempt == 2
+    outbox.offer(again, 1)
+    outbox.run_once(0)
+    assert states(turned) == {"a": "published", "b": "published"}
+    assert turned.rows("SELECT error FROM runs WHERE error IS NOT NULL") == []
+
+
+def test_a_refused_run_fails_with_the_broker_s_words_and_others_go_on(
+    turned: Turned, broker: Broker, outbox: Outbox
+) -> None:
+    _, batch = recorded(turned, "bad", "good")
+    broker.tell("bad", "refused", "no queue takes it")
+    outbox.offer(batch, 1)
+    outbox.run_once(0)
+    assert states(turned) == {"bad": "failed", "good": "published"}
+    row = turned.one("SELECT error, reason FROM recent_runs WHERE name = 'bad'")
+    assert (row.error, row.reason) == ("no queue takes it", "not published")
+
+
+def test_an_expired_run_is_marked_and_not_sent(turned: Turned, broker: Broker, outbox: Outbox) -> None:
+    _, batch = recorded(turned, "a", expires="5m")
+    turned.turn(minutes=6)
+    outbox.offer(batch, 1)
+    assert outbox.run_once(0).expired == 1
+    assert broker.sent == []
+    assert states(turned) == {"a": "expired"}
+
+
+def test_a_batch_is_kept_while_the_broker_is_away(turned: Turned, broker: Broker, outbox: Outbox) -> None:
+    _, batch = recorded(turned, "a")
+    broker.down = True
+    outbox.offer(batch, 1)
+    for _ in range(3):
+        with pytest.raises(BrokerUnavailable):
+            outbox.run_once(0)
+    assert states(turned) == {"a": "pending"}
+    broker.down = False
+    assert outbox.run_once(0).published == 1
+    assert broker.sent == ["a"]
+
+
+def test_a_blocked_broker_is_not_sent_to(turned: Turned, broker: Broker, outbox: Outbox) -> None:
+    _, batch = recorded(turned, "a")
+    outbox.run_once(0)
+    broker.blocked = True
+    outbox.offer(batch, 1)
+    outbox.run_once(0)
+    assert outbox.blocked
+    assert broker.sent == []
+    broker.blocked = False
+    assert outbox.run_once(0).published == 1
+
+
+def test_the_queue_before_the_broker_is_bounded(turned: Turned, broker: Broker, outbox: Outbox) -> None:
+    _, batch = recorded(turned, "a")
+    offered = [outbox.offer(batch, 0.01) for _ in range(4)]
+    assert offered == [True, True, False, False]
+
+
+def test_what_another_node_took_over_is_not_sent(
+    turned: Turned, broker: Broker, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that was stopped for longer than its lease wakes up with a batch in its hands."""
+    _, batch = recorded(turned, "a", "b")
+    turned.turn(seconds=31)
+    taken = turned.dispatcher(OTHER).take_over().batch
+    assert taken is not None
+    assert len(taken.publications) == 2
+    late = Batch(batch.publications, batch.lease_ends - 31)
+    outbox.offer(late, 1)
+    done = outbox.run_once(0)
+    assert (done.published, done.lease_lost) == (0, 2)
+    assert broker.sent == []
+    assert {str(row.owner) for row in turned.rows("SELECT owner FROM runs")} == {OTHER}
+
+
+def test_a_batch_that_waited_renews_its_lease(turned: Turned, broker: Broker, outbox: Outbox) -> None:
+    _, batch = recorded(turned, "a")
+    before = turned.one("SELECT lease_until FROM runs").lease_until
+    broker.down = True
+    outbox.offer(Batch(batch.publications, batch.lease_ends - 20), 1)
+    turned.turn(seconds=20)
+    with pytest.raises(BrokerUnavailable):
+        outbox.run_once(0)
+    assert turned.one("SELECT lease_until FROM runs").lease_until > before
+
+
+def test_a_confirmed_run_is_marked_later_when_the_database_fails_and_never_sent_again(
+    turned: Turned, broker: Broker, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, batch = recorded(turned, "a")
+    outbox.offer(batch, 1)
+    write = turned.database.write
+
+    def fails() -> None:
+        raise DatabaseUnavailable("database: server closed the connection")
+
+    monkeypatch.setattr(turned.database, "write", fails)
+    with pytest.raises(DatabaseUnavailable):
+        outbox.run_once(0)
+    assert broker.sent == ["a"]
+    assert not outbox.idle
+    monkeypatch.setattr(turned.database, "write", write)
+    outbox.run_once(0)
+    assert states(turned) == {"a": "published"}
+    assert broker.sent == ["a"]
+    assert outbox.idle
+
+
+def test_a_report_that_overtakes_the_mark_stands(turned: Turned, broker: Broker, outbox: Outbox) -> None:
+    _, batch = recorded(turned, "a")
+    turned.sql("UPDATE runs SET state = 'started', owner = NULL, report_rank = 1")
+    outbox.offer(batch, 1)
+    outbox.run_once(0)
+    assert states(turned) == {"a": "started"}
+
+
+def test_what_was_not_sent_is_free_for_others_at_the_end(
+    turned: Turned, broker: Broker, outbox: Outbox
+) -> None:
+    _, batch = recorded(turned, "a")
+    broker.down = True
+    outbox.offer(batch, 1)
+    with pytest.raises(BrokerUnavailable):
+        outbox.run_once(0)
+    assert outbox.give_back() == 1
+    taken = turned.dispatcher(OTHER).take_over()
+    assert taken.taken_over == 1
