@@ -225,7 +225,7 @@ def compare(context: Context, files: Files, *, prune: bool = False) -> Compariso
             findings += map(entry.at, error.findings)
         comparison.compare(before, written.columns)
     if findings:
-        raise InvalidInput(findings)
+        raise InvalidInput(sorted(findings, key=_place))
     if prune:
         comparison.prune(existing.values())
     return comparison
@@ -306,6 +306,11 @@ def _short(value: Any) -> Any:
 
 def _without_name(options: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
     return {key: pair for key, pair in options.items() if key != "name"}
+
+
+def _place(finding: FieldError) -> tuple[str, int]:
+    file, _, line = (finding.where or "").rpartition(":")
+    return file, int(line) if line.isdigit() else 0
 
 
 def _moved(name: str) -> Conflict:

@@ -1,0 +1,1 @@
+"""User crontabs, read as Debian's cron reads them, become shell entries."""
