@@ -165,7 +165,7 @@ def without_secret(connection: Connection | None, error: BaseException) -> str:
 
 def ping(app: Celery, timeout: float = 5.0) -> str:
     """Connects and describes the broker (`RabbitMQ 3.10.8 at amqp://…`). Raises BrokerUnavailable."""
-    connection = connect(app, timeout=timeout, options=waits(app, timeout))
+    connection = connect(app, timeout=timeout, options=_waits(app, timeout))
     open_channel(connection)
     description = f"{_product(connection)} at {address(connection)}"
     release(connection)
@@ -177,13 +177,6 @@ def _product(connection: Connection) -> str:
     if properties:
         return f"{properties.get('product', 'AMQP broker')} {properties.get('version', '')}".strip()
     return f"kombu transport {connection.transport.driver_type}"
-
-
-def waits(app: Celery, timeout: float) -> dict[str, Any]:
-    """Transport options that keep calls to Redis from waiting for ever."""
-    if driver_type(app) != "redis":
-        return {}
-    return {"socket_timeout": timeout, "socket_connect_timeout": timeout}
 
 
 def revoke(app: Celery, run_id: str, terminate: bool, timeout: float = 5.0) -> None:
@@ -211,9 +204,16 @@ def workers(app: Celery, timeout: float = 1.0) -> dict[str, dict[str, Any]]:
 
 
 def _broadcasting(app: Celery, timeout: float) -> Any:
-    connection = connect(app, timeout=timeout, options=waits(app, timeout))
+    connection = connect(app, timeout=timeout, options=_waits(app, timeout))
     if not connection.supports_exchange_type("fanout"):
         kind = connection.transport.driver_type
         release(connection)
         raise Conflict(f"the {kind} transport cannot broadcast to workers")
     return connection
+
+
+def _waits(app: Celery, timeout: float) -> dict[str, Any]:
+    """Transport options that keep calls to Redis from waiting for ever."""
+    if driver_type(app) != "redis":
+        return {}
+    return {"socket_timeout": timeout, "socket_connect_timeout": timeout}

@@ -20,6 +20,8 @@ from beatd.reports import QUEUE_ARGUMENTS, Report
 _GATHER = 0.02
 #: How long one wait for the broker may be, so that heartbeats go out.
 _TICK = 1.0
+#: Seconds after which reports that a crashed daemon took come again on Redis; it outlasts a commit.
+_REDIS_VISIBILITY = 60
 #: How long any call to the broker may take.
 _PATIENCE = 10.0
 
@@ -62,7 +64,7 @@ class ReportsConsumer:
         self._queue = reports_queue(queue_name)
         self._prefetch = prefetch
         self._arrived: list[Any] = []
-        options = broker_app.waits(app, _PATIENCE)
+        options = _redis_options(queue_name) if broker_app.driver_type(app) == "redis" else {}
         self._connection = broker_app.connect(app, timeout=connect_timeout, options=options)
         self._lifted(self._open)
 
@@ -119,6 +121,19 @@ def reports_queue(name: str) -> Queue:
     """Declared alike by the daemon and by its workers."""
     exchange = Exchange(name, type="direct", durable=True)
     return Queue(name, exchange, routing_key=name, durable=True, queue_arguments=QUEUE_ARGUMENTS)
+
+
+def _redis_options(queue: str) -> dict[str, Any]:
+    """Keys of its own for what is not acknowledged yet: these reports come again soon after a crash,
+    and the tasks of workers, which wait an hour for it, are left alone."""
+    return {
+        "socket_timeout": _PATIENCE,
+        "socket_connect_timeout": _PATIENCE,
+        "visibility_timeout": _REDIS_VISIBILITY,
+        "unacked_key": f"{queue}.unacked",
+        "unacked_index_key": f"{queue}.unacked_index",
+        "unacked_mutex_key": f"{queue}.unacked_mutex",
+    }
 
 
 def _limit_waits(connection: Connection) -> None:

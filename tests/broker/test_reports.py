@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -141,3 +143,33 @@ def test_a_broker_that_dies_is_told(rabbit: Any, rabbit_url: str) -> None:
     assert len(receive(again, 1)) == 1
     again.close()
     app.pool.force_close_all()
+
+
+CRASHER = """
+import os, sys
+from beatd.broker.app import load_app
+from beatd.broker import reports
+consumer = reports.ReportsConsumer(load_app(None, sys.argv[1]), "beatd.reports.test")
+while not consumer.receive(1.0).reports: pass
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("transport", ["rabbitmq", "redis", "embedded"], indirect=True)
+def test_what_a_killed_daemon_took_comes_again(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beatd.broker.reports._REDIS_VISIBILITY", 1)
+    one = report(1)
+    tell(app, one.to_message())
+    crashed = subprocess.run([sys.executable, "-c", CRASHER, str(app.conf.broker_url)], timeout=30)
+    assert crashed.returncode == -9
+    consumer = ReportsConsumer(app, QUEUE)
+    got: list[Report] = []
+
+    def came() -> bool:
+        batch = consumer.receive(0.2)
+        got.extend(batch.reports)
+        batch.ack()
+        return got == [one]
+
+    eventually(came, 30)
+    consumer.close()
