@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import FrameType
 from typing import Annotated, Any
@@ -14,15 +15,16 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from beatd import __version__
+from beatd import __version__, config
 from beatd.cli.children import Children, Ended, Said, this_program
 from beatd.cli.output import said_by, span_text, styled
 from beatd.cli.setup import print_next
 from beatd.cli.state import State
 from beatd.clock import monotonic
 from beatd.config import redact
-from beatd.errors import DatabaseUnavailable
-from beatd.operations import health
+from beatd.errors import Conflict, DatabaseUnavailable
+from beatd.operations import apply, entries, health
+from beatd.operations.context import Context
 from beatd.store import schema
 from beatd.store.engine import Database
 from beatd.store.health import EndedRun
@@ -55,25 +57,34 @@ def up(
     state: State = ctx.obj
     database = state.open_database()
     schema.upgrade(database)
-    samples = _add_samples(state) if demo else 0
+    samples = _add_samples(state, database) if demo else 0
     _print_header(state, database, samples)
     status = _Up(state, database, verbose=verbose).run()
     raise typer.Exit(status)
 
 
-def _add_samples(state: State) -> int:
-    return 0
+def _add_samples(state: State, database: Database) -> int:
+    """Adds the sample entries that are not there; returns how many."""
+    context = Context.of(state.settings, database, state.who, "cli")
+    there = {entry.name for entry in entries.find(context)}
+    samples = apply.load([config.shipped("config") / "entries.toml"])
+    missing = tuple(sample for sample in samples.wanted if sample.name not in there)
+    try:
+        apply.compare(context, replace(samples, wanted=missing)).execute(context)
+    except Conflict:  # another `up --demo` was quicker
+        return 0
+    return len(missing)
 
 
 def _print_header(state: State, database: Database, samples: int) -> None:
     found = health.status(state.loaded, database, __version__)
     activity = found.activity
     others = sum(node.alive for node in activity.nodes) if activity else 0
-    entries = activity.backlog.entries if activity else 0
+    total = activity.backlog.entries if activity else 0
     lines = {
         "database": found.database,
         "broker": found.broker,
-        "entries": f"{entries}, {samples} of them just added from the samples" if samples else f"{entries}",
+        "entries": f"{total} ({samples} samples added)" if samples else f"{total}",
     }
     if others:
         lines["schedulers"] = f"{others} at work already; this one joins"
@@ -86,7 +97,7 @@ def _print_header(state: State, database: Database, samples: int) -> None:
         {
             "runs list": "what ran, with its output",
             "entry list": "what is to run, and when",
-            "entry add NAME --cron '*/5 * * * *' --shell 'COMMAND'": "add one of your own",
+            "entry add hi --cron '* * * * *' --shell 'echo hi'": "add one of your own",
             "status": "how things are",
         },
     )
@@ -166,7 +177,8 @@ class _Up:
 
     def _stop(self) -> None:
         """The worker first: the scheduler then takes in what became of the runs that were under way."""
-        self._state.out.print("\nStopping: runs that are under way come to their end (Ctrl-C again: at once)")
+        out = self._state.out
+        out.print("\nStopping: runs that are under way come to their end (Ctrl-C again: at once)")
         at_once = self._stops + 1
         for role in (WORKER, SCHEDULER):
             self._children.stop(role)
@@ -174,6 +186,8 @@ class _Up:
             while self._children.running(role):
                 if self._stops >= at_once or monotonic() > deadline:
                     self._children.kill()
+                    out.print("\nEnded at once: runs that were under way will count as lost")
+                    return
                 for event in self._children.wait(_LOOK):
                     self._tell(event)
                 self._watch.look()

@@ -11,20 +11,7 @@ import pytest
 
 from tests.cli.program import PROGRAM, Beatd
 
-COMMANDS = [
-    "init",
-    "up",
-    "scheduler",
-    "worker",
-    "entry",
-    "runs",
-    "apply",
-    "export",
-    "crontab",
-    "status",
-    "doctor",
-    "db",
-]
+COMMANDS = "init up scheduler worker entry runs apply export crontab status doctor db".split()  # noqa: SIM905
 
 
 def test_help_lists_every_command(beatd: Beatd) -> None:

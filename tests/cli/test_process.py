@@ -1,0 +1,235 @@
+"""`up`, `scheduler` and `worker` as real processes, on the embedded default."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from typing import IO
+
+import psutil
+import pytest
+
+from tests.cli.program import Beatd, end
+from tests.waiting import eventually
+
+
+class Running:
+    """A process that was started, and what it has told so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.told = ""
+        assert process.stdout is not None
+        self._reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
+        self._reader.start()
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            self.told += line
+
+    def tells(self, text: str, times: int = 1) -> None:
+        eventually(
+            lambda: self.told.count(text) >= times or self.process.poll() is not None,
+            timeout=45,
+            message=f"{text!r} in\n{self.told}",
+        )
+        assert self.told.count(text) >= times, f"{text!r} is not {times} times in\n{self.told}"
+
+    def ends(self, status: int, within: float = 45) -> None:
+        assert self.process.wait(timeout=within) == status, self.told
+        self._reader.join(timeout=10)
+
+    def child(self, role: str) -> psutil.Process:
+        return eventually(lambda: next(iter(_called(role, self._below())), None), timeout=30, message=role)
+
+    def tree(self) -> list[psutil.Process]:
+        return [psutil.Process(self.process.pid), *self._below()]
+
+    def _below(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+def _called(role: str, processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that are `beatd ROLE`, their leader first."""
+    found = []
+    for process in processes:
+        try:
+            if role in process.cmdline()[2:4]:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture
+def start(beatd: Beatd) -> Iterator[Callable[..., Running]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> Running:
+        started.append(beatd.start(*arguments))
+        return Running(started[-1])
+
+    yield start
+    for process in started:
+        below = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        end(process)
+        for child in below:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    return not any(
+        process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        for process in processes
+        if psutil.pid_exists(process.pid)
+    )
+
+
+def test_up_in_an_empty_home_runs_the_samples_and_stops_cleanly(
+    beatd: Beatd, start: Callable[..., Running]
+) -> None:
+    up = start("up", "--demo")
+    up.tells("6 samples added")
+    up.tells("hello         succeeded")
+    tree = up.tree()
+    up.process.send_signal(signal.SIGINT)
+    up.ends(0)
+    assert "Hello from beatd" in up.told
+    last = up.told.splitlines()[-1]
+    assert "succeeded" in last
+    assert "in " in last
+    eventually(lambda: all_gone(tree), message="nothing is left")
+    assert "node" not in up.told  # what goes well is not logged here
+    status = beatd.json("status")
+    assert status["activity"]["nodes"] == []
+    assert status["activity"]["ended"]["succeeded"] >= 1
+
+
+def test_up_keeps_what_was_edited_and_adds_what_is_missing(
+    beatd: Beatd, start: Callable[..., Running]
+) -> None:
+    beatd("init")
+    beatd("entry", "add", "hello", "--every", "1s", "--shell", "echo mine")
+    up = start("up", "--demo")
+    up.tells("6 (5 samples added)")
+    up.tells("mine", times=2)
+    up.process.terminate()
+    up.ends(0)
+    assert "Hello from beatd" not in up.told
+
+
+def test_a_second_up_joins_the_first(beatd: Beatd, start: Callable[..., Running]) -> None:
+    beatd("init")
+    beatd("entry", "add", "tick", "--every", "1s", "--shell", "echo tock")
+    first = start("up")
+    first.tells("tock")
+    second = start("up")
+    second.tells("1 at work already; this one joins")
+    second.tells("tock", times=2)
+    first.process.send_signal(signal.SIGINT)
+    first.ends(0)
+    seen = second.told.count("tock")
+    second.tells("tock", times=seen + 2)
+    second.process.send_signal(signal.SIGINT)
+    second.ends(0)
+
+
+def test_failed_runs_say_why(beatd: Beatd, start: Callable[..., Running]) -> None:
+    beatd("init")
+    beatd("entry", "add", "full", "--every", "1s", "--shell", "echo the disk is full >&2; exit 3")
+    up = start("up")
+    up.tells("exit status 3: the disk is full")
+    up.process.terminate()
+    up.ends(0)
+    assert " failed" in up.told.splitlines()[-1]
+    assert "Traceback" not in up.told
+
+
+@pytest.mark.parametrize("role", ["worker", "scheduler"])
+def test_a_child_that_is_killed_is_started_again(
+    beatd: Beatd, start: Callable[..., Running], role: str
+) -> None:
+    beatd("init")
+    beatd("entry", "add", "tick", "--every", "1s", "--shell", "echo tock")
+    up = start("up")
+    up.tells("tock")
+    up.child(role).kill()
+    up.tells(f"{role} ended (killed by signal 9); it starts again in 1 s")
+    seen = up.told.count("tock")
+    up.tells("tock", times=seen + 2)
+    up.process.terminate()
+    up.ends(0)
+
+
+def test_no_child_outlives_an_up_that_is_killed(beatd: Beatd, start: Callable[..., Running]) -> None:
+    beatd("init")
+    beatd("entry", "add", "tick", "--every", "1s", "--shell", "echo tock")
+    up = start("up")
+    up.tells("tock")
+    tree = up.tree()
+    assert len(tree) >= 4
+    up.process.kill()
+    eventually(lambda: all_gone(tree), timeout=30, message="all ended")
+
+
+def test_a_second_ctrl_c_does_not_wait(beatd: Beatd, start: Callable[..., Running]) -> None:
+    beatd("init")
+    beatd("entry", "add", "long", "--every", "1s", "--shell", "echo $$ > long.pid; exec sleep 1000")
+    up = start("up")
+    pid = int(eventually(lambda: _text(beatd.home / "long.pid"), timeout=45))
+    tree = up.tree()
+    up.process.send_signal(signal.SIGINT)
+    up.tells("Stopping")
+    up.process.send_signal(signal.SIGINT)
+    up.ends(0, within=10)
+    assert "Ended at once" in up.told
+    eventually(lambda: all_gone([*tree]) and not psutil.pid_exists(pid), timeout=20, message="all ended")
+
+
+def _text(path: os.PathLike[str]) -> str:
+    try:
+        with open(path) as file:  # noqa: PTH123
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+@pytest.mark.parametrize("command", ["up", "scheduler", "worker"])
+def test_a_celery_app_that_is_not_there_is_bad_input(
+    beatd: Beatd, start: Callable[..., Running], command: str
+) -> None:
+    beatd.env["BEATD_CELERY_APP"] = "no_such_module:app"
+    beatd("db", "upgrade")
+    process = start(command)
+    process.ends(2)
+    assert "celery.app: 'no_such_module:app': cannot be imported" in process.told
+
+
+def test_up_with_a_database_that_is_down_fails_in_one_line(beatd: Beatd) -> None:
+    beatd.env["BEATD_DATABASE_URL"] = "postgresql://someone:very-secret@127.0.0.1:9/beatd"
+    done = beatd("up", status=1)
+    assert len(done.stderr.splitlines()) == 1
+    assert "very-secret" not in done.stderr
+
+
+def test_scheduler_and_worker_as_systemd_runs_them(beatd: Beatd, start: Callable[..., Running]) -> None:
+    beatd("--config", "beatd.toml", "init")
+    scheduler = start("--config", "beatd.toml", "scheduler")
+    worker = start("--config", "beatd.toml", "worker", "--queue", "user.me", "--concurrency", "1")
+    scheduler.tells("daemon.ready")
+    worker.tells('"worker": "user.me@')
+    call = ("--config", "beatd.toml", "entry", "add", "mine", "--every", "1h", "--shell", "echo ran")
+    beatd(*call, "--queue", "user.me")
+    told = beatd("--config", "beatd.toml", "entry", "trigger", "mine", "--wait").stdout
+    assert "ran" in told
+    scheduler.process.send_signal(signal.SIGHUP)
+    scheduler.tells("config.reloaded")
+    for process in (worker, scheduler):
+        process.process.terminate()
+        process.ends(0)
+    assert "config.loaded" in scheduler.told
