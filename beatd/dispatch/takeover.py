@@ -29,7 +29,15 @@ def this_process() -> Process:
 
 
 def is_alive(process: Process) -> bool:
-    return _started(process.pid) == process.pid_started
+    """Whether it runs, as far as can be told: /proc may hide the processes of other users."""
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    started = _started(process.pid)
+    return started is None or started == process.pid_started
 
 
 def release_dead(database: Database, here: Process) -> int:
@@ -46,10 +54,10 @@ def release_dead(database: Database, here: Process) -> int:
 
 
 def _started(pid: int) -> int | None:
-    """Start of a process in clock ticks since boot; None if there is none, or only its zombie."""
+    """Start of a process in clock ticks since boot; -1 for a zombie, None where it cannot be seen."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[_START_TIME])
+    return -1 if fields[0] in "ZX" else int(fields[_START_TIME])
