@@ -49,27 +49,27 @@ class GenericPublisher:
         outcomes: list[Outcome] = []
         lost: str | None = None
         for run in batch:
+            instant = now()
             if lost is None and monotonic() >= deadline:
                 lost = "not sent in time"
             if lost is not None:
                 outcomes.append(Outcome(run.run_id, "unknown", lost))
                 continue
-            outcome, lost = self._publish_one(run, destinations, now)
+            outcome, lost = self._publish_one(run, destinations, instant)
             outcomes.append(outcome)
         return outcomes
 
     def _publish_one(
-        self, run: Outgoing, destinations: Destinations, now: Callable[[], datetime]
+        self, run: Outgoing, destinations: Destinations, now: datetime
     ) -> tuple[Outcome, str | None]:
         """Its outcome, and why the connection is lost if it is."""
-        instant = now()
-        if run.expires_at is not None and run.expires_at <= instant:
+        if run.expires_at is not None and run.expires_at <= now:
             return Outcome(run.run_id, "expired"), None
         try:
             template = self._templates.get(run.version, run.spec)
             if problem := destinations.problem(template):
                 return Outcome(run.run_id, "refused", problem), None
-            send(self._channel, template, run, instant)
+            send(self._channel, template, run, now)
         except MessageRefused as refusal:
             return Outcome(run.run_id, "refused", str(refusal)), None
         except Exception as error:  # the transports of kombu raise whatever their libraries raise

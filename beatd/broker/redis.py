@@ -50,7 +50,7 @@ class RedisPublisher(GenericPublisher):
             part = list(enumerate(batch))[at : at + self._window]
             if self._connection is None or monotonic() >= deadline:
                 break
-            self._publish_part(part, outcomes, now)
+            self._publish_part(part, outcomes, now, deadline)
         return [
             outcomes.get(index) or Outcome(run.run_id, "unknown", "not sent")
             for index, run in enumerate(batch)
@@ -61,12 +61,13 @@ class RedisPublisher(GenericPublisher):
         part: Sequence[tuple[int, Outgoing]],
         outcomes: dict[int, Outcome],
         now: Callable[[], datetime],
+        deadline: float,
     ) -> None:
         """1. Routes: as kombu does, from the bindings that Redis holds. 2. One pipeline. 3. Its replies."""
         try:
             routed = self._routed(part, outcomes, now())
             if routed:
-                self._push(routed, outcomes, now())
+                self._push(routed, outcomes, now(), deadline)
         except Exception as error:  # the connection, for a command's own error is among the replies
             why = broker_app.without_secret(self._connection, error)
             for index, run in part:
@@ -110,6 +111,7 @@ class RedisPublisher(GenericPublisher):
         routed: Sequence[tuple[int, Outgoing, Template, list[str]]],
         outcomes: dict[int, Outcome],
         now: datetime,
+        deadline: float,
     ) -> None:
         channel = self._channel
         owners: list[int] = []
@@ -123,6 +125,8 @@ class RedisPublisher(GenericPublisher):
                     pipe.lpush(channel._q_for_pri(queue, priority), payload)
                     owners.append(index)
                     owners.extend(index for _ in self._refresh_expiry(pipe, queue))
+            if monotonic() >= deadline:
+                return
             replies = pipe.execute(raise_on_error=False)
         problems = {
             index: str(reply)

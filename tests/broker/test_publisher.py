@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import timedelta
+import threading
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -156,4 +157,20 @@ def test_redis_broadcasts_reach_who_listens(redis_url: str) -> None:
                 return got[:1] == [run.run_id]
 
             eventually(reached)
+    publisher.close()
+
+
+def test_what_a_pause_made_late_is_not_sent(app: Celery) -> None:
+    """A process that was stopped and goes on must not send what another node may have taken over."""
+    publisher = open_publisher(app, reports_queue=None, confirm_timeout=0.5)
+    assert publisher.publish([run_of(GOOD)], now)[0].status == "confirmed"
+    taken(app)
+
+    def paused() -> datetime:
+        threading.Event().wait(0.6)
+        return now()
+
+    outcomes = publisher.publish([run_of(GOOD) for _ in range(3)], paused)
+    assert {outcome.status for outcome in outcomes} == {"unknown"}
+    assert taken(app) == []
     publisher.close()
