@@ -59,7 +59,7 @@ class Source:
         lines: dict[tuple[str, ...], int] = {}
         table: tuple[str, ...] = ()
         within: str | None = None
-        for number, line in enumerate(self.text.splitlines(), 1):
+        for number, line in enumerate(self.text.split("\n"), 1):
             outside = within is None
             for quotes in _MULTILINE.findall(line):
                 within = quotes if within is None else None if quotes == within else within
@@ -280,7 +280,7 @@ def _unknown(name: str, key: str, value: Any, where: str) -> FieldError:
 
 
 def _not_toml(source: Source, message: str) -> FieldError:
-    lines = source.text.splitlines() or [""]
+    lines = source.text.split("\n")
     found = _WHERE_IN_MESSAGE.search(message)
     number = min(int(found[1]) if found and found[1] else len(lines), len(lines))
     problem = f"not TOML: {_WHERE_IN_MESSAGE.sub('', message)}"

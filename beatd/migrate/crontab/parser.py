@@ -56,8 +56,8 @@ def parse(text: str, name: str) -> Crontab:
     crontab = Crontab(name)
     env: dict[str, str] = {}
     comment: str | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip(" \t")
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.removesuffix("\r").lstrip(" \t")
         if stripped.startswith("#"):
             comment = _comment(stripped)
             continue
@@ -101,6 +101,10 @@ def _read_job(crontab: Crontab, number: int, line: str, env: dict[str, str], com
         crontab.findings.append(finding)
         return
     when, command = " ".join(found["when"].split()), found["command"]
+    if command.startswith("*"):
+        problem = "more than five fields; cron has neither seconds nor years"
+        crontab.findings.append(FieldError("cron", f"{when} {command.split()[0]}", problem, where=where))
+        return
     if when == "@reboot":
         problem = "entries that run at boot cannot be written yet; leave this line with cron"
         crontab.findings.append(FieldError("cron", when, problem, where=where))
