@@ -1,0 +1,69 @@
+"""An operator who types SQL at a client of the database's own: no SQLAlchemy, no settings of ours."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from beatd.store.engine import Database
+from beatd.store.models import entry_changes, entry_versions
+
+
+class Operator:
+    def __init__(self, connection: Any, dialect: str) -> None:
+        self._connection = connection
+        self.dialect = dialect
+
+    def type(self, sql: str) -> list[tuple[Any, ...]]:
+        """Runs one statement as it stands; returns its rows. Each commits by itself."""
+        cursor = self._connection.cursor()
+        cursor.execute(self._quoted(sql))
+        return list(cursor.fetchall()) if cursor.description else []
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _quoted(self, sql: str) -> str:
+        # `at` and `name` as identifiers may be quoted; each database's client has its own quotes
+        return sql.replace('"at"', "`at`") if self.dialect == "mariadb" else sql
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A row of `entry_versions`, its definition parsed."""
+
+    entry_id: int
+    version: int
+    name: str
+    operation: str
+    definition: dict[str, Any]
+    changed_at: datetime
+    changed_by: str | None
+
+
+def recorded_versions(database: Database) -> list[Recorded]:
+    """All of them, in the order in which they were made."""
+    table = entry_versions
+    wanted = [table.c[name] for name in Recorded.__dataclass_fields__]
+    query = select(*wanted).order_by(table.c.entry_id, table.c.version)
+    with database.read() as connection:
+        rows = connection.execute(query).mappings().all()
+    return [Recorded(**{**row, "definition": json.loads(row["definition"])}) for row in rows]
+
+
+def queued_changes(database: Database) -> list[int]:
+    """Ids of the entries that the dispatcher has yet to plan, in the order of their edits."""
+    with database.read() as connection:
+        return list(
+            connection.execute(select(entry_changes.c.entry_id).order_by(entry_changes.c.id)).scalars()
+        )
+
+
+def created_at(definition: dict[str, Any]) -> datetime:
+    """As `Definitions` reads it."""
+    instant = datetime.fromisoformat(definition["created_at"])
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
