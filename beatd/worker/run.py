@@ -44,6 +44,7 @@ def run(
     signals.setup_logging.connect(_keep_logging, dispatch_uid="beatd.logging")
     signals.worker_ready.connect(_on_ready, dispatch_uid="beatd.ready")
     signals.worker_shutting_down.connect(_on_stopping, dispatch_uid="beatd.stopping")
+    transport = app.connection_for_read().transport  # asked, not connected
     worker = app.Worker(
         hostname=hostname,
         pool_cls=pool,
@@ -51,19 +52,17 @@ def run(
         queues=list(queues) or None,
         optimization="fair",
         prefetch_multiplier=1,
+        # Without an event loop a message that must wait for a process would otherwise keep the worker from
+        # everything else, such as revoking what runs.
+        pool_putlocks=transport.implements.asynchronous,
         loglevel="INFO",
         quiet=True,
         without_gossip=True,
         without_heartbeat=True,
-        without_mingle=not _can_mingle(app),
+        without_mingle=transport.driver_type not in _MINGLING,
     )
     worker.start()
     return int(worker.exitcode or 0)
-
-
-def _can_mingle(app: Celery) -> bool:
-    with app.connection_for_read() as connection:
-        return connection.transport.driver_type in _MINGLING
 
 
 def _keep_logging(**_: object) -> None:

@@ -17,6 +17,7 @@ import pytest
 from celery import Celery
 from kombu.entity import Queue
 
+from beatd.broker.app import embedded_broker
 from beatd.reports import ENTRY_HEADER, FIRE_TIME_HEADER, QUEUE_ARGUMENTS, REPORTS_HEADER, Report
 from beatd.store import schema
 from beatd.store.engine import Database
@@ -137,14 +138,11 @@ class Worker:
 
 @pytest.fixture
 def bench(request: pytest.FixtureRequest, tmp_path: Path, sqlite_url: str) -> Iterator[Bench]:
-    """On RabbitMQ; on the filesystem transport where a test is parametrised so."""
+    """On RabbitMQ; on the embedded broker where a test is parametrised so."""
     if getattr(request, "param", "rabbit") == "rabbit":
         broker, options = request.getfixturevalue("rabbit_url"), {}
     else:
-        folders = {name: str(tmp_path / "broker") for name in ("data_folder_in", "data_folder_out")}
-        (tmp_path / "broker").mkdir()
-        broker = "filesystem://"
-        options = {**folders, "control_folder": str(tmp_path / "control"), "polling_interval": 0.02}
+        broker, options = embedded_broker(tmp_path)
     bench = Bench(broker, options, sqlite_url, tmp_path)
     yield bench
     bench.close()
@@ -165,4 +163,4 @@ def start_worker(
         worker.close()
 
 
-both_brokers = pytest.mark.parametrize("bench", ["rabbit", "filesystem"], indirect=True)
+both_brokers = pytest.mark.parametrize("bench", ["rabbit", "embedded"], indirect=True)

@@ -17,6 +17,7 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import Ignore, Reject
 
+import beatd.broker.embedded  # noqa: F401 makes its scheme known
 from beatd import config, logs
 from beatd.worker import run
 from beatd.worker.run_once import RunOnceTask
