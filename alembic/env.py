@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that beatd.store.schema hands over; `make migration` makes new ones."""
+"""Runs migrations on the connection that beatd.store.schema hands over; new ones are written by hand."""
 
 from alembic import context
 from beatd.store.models import metadata

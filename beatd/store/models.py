@@ -19,13 +19,12 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Table,
-    Text,
     false,
     text,
     true,
 )
 
-from beatd.store.types import Instant, Name, RunId, Word
+from beatd.store.types import Instant, LongText, Name, RunId, Word
 
 metadata = MetaData(
     naming_convention={
@@ -45,6 +44,12 @@ _MARIADB: dict[str, Any] = {
     "mariadb_charset": "utf8mb4",
 }
 
+
+def _yes_or_no(column: str) -> Boolean:
+    """SQLite would keep `'false'` as text, and any text counts as true: let it be refused when typed."""
+    return Boolean(create_constraint=True, name=column)
+
+
 OPEN_STATES = ("held", "pending", "published", "started", "retrying")
 FINAL_STATES = ("succeeded", "failed", "revoked", "expired", "lost")
 
@@ -53,42 +58,42 @@ entries = Table(
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
     Column("name", Name, nullable=False, unique=True),
-    Column("description", Text),
-    Column("enabled", Boolean, nullable=False, server_default=true()),
+    Column("description", LongText),
+    Column("enabled", _yes_or_no("enabled"), nullable=False, server_default=true()),
     # when
-    Column("cron", Text),
-    Column("every", Text),
-    Column("at", Text),
-    Column("timezone", Text),
-    Column("start_at", Text),
-    Column("end_at", Text),
-    Column("dst_gap", Text),
-    Column("dst_fold", Text),
+    Column("cron", LongText),
+    Column("every", LongText),
+    Column("at", LongText),
+    Column("timezone", LongText),
+    Column("start_at", LongText),
+    Column("end_at", LongText),
+    Column("dst_gap", LongText),
+    Column("dst_fold", LongText),
     # what
-    Column("task", Text, nullable=False),
-    Column("args", Text),
-    Column("kwargs", Text),
+    Column("task", LongText, nullable=False),
+    Column("args", LongText),
+    Column("kwargs", LongText),
     # where
-    Column("queue", Text),
-    Column("exchange", Text),
-    Column("exchange_type", Text),
-    Column("routing_key", Text),
+    Column("queue", LongText),
+    Column("exchange", LongText),
+    Column("exchange_type", LongText),
+    Column("routing_key", LongText),
     Column("priority", Integer),
-    Column("headers", Text),
-    Column("serializer", Text),
-    Column("compression", Text),
-    Column("time_limit", Text),
-    Column("soft_time_limit", Text),
-    Column("ignore_result", Boolean),
-    Column("link", Text),
-    Column("link_error", Text),
+    Column("headers", LongText),
+    Column("serializer", LongText),
+    Column("compression", LongText),
+    Column("time_limit", LongText),
+    Column("soft_time_limit", LongText),
+    Column("ignore_result", _yes_or_no("ignore_result")),
+    Column("link", LongText),
+    Column("link_error", LongText),
     # how
-    Column("expires", Text),
-    Column("misfire", Text),
-    Column("misfire_grace", Text),
+    Column("expires", LongText),
+    Column("misfire", LongText),
+    Column("misfire_grace", LongText),
     Column("misfire_limit", Integer),
-    Column("overlap", Text),
-    Column("lost_after", Text),
+    Column("overlap", LongText),
+    Column("lost_after", LongText),
     # kept by triggers; whatever an edit says of these is ignored
     Column("version", Integer, nullable=False, server_default=text("1")),
     Column("created_at", Instant),
@@ -110,9 +115,9 @@ entry_versions = Table(
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("name", Name, nullable=False),
     Column("operation", Word, nullable=False),
-    Column("definition", Text, nullable=False),
+    Column("definition", LongText, nullable=False),
     Column("changed_at", Instant, nullable=False),
-    Column("changed_by", Text),
+    Column("changed_by", LongText),
     Column("door", Word),
     CheckConstraint("operation IN ('insert', 'update', 'delete')", name="operation"),
     **_MARIADB,
@@ -139,7 +144,7 @@ timers = Table(
     Column("planner", SmallInteger, nullable=False),
     Column("zone_data", Word),
     Column("state", Word, nullable=False),
-    Column("error", Text),
+    Column("error", LongText),
     CheckConstraint("state IN ('active', 'paused', 'completed', 'broken')", name="state"),
     Index("ix_timers_next_due_at", "next_due_at"),
     **_MARIADB,
@@ -166,15 +171,15 @@ runs = Table(
     # what workers told
     Column("retries", Integer, nullable=False, server_default=text("0")),
     Column("report_rank", SmallInteger, nullable=False, server_default=text("0")),
-    Column("worker", Text),
+    Column("worker", LongText),
     Column("started_at", Instant),
     Column("finished_at", Instant),
     # seconds a started run may go unheard of, and the instant that makes it
     Column("lost_after", Integer, nullable=False),
     Column("lost_at", Instant),
-    Column("result", Text),
-    Column("error", Text),
-    Column("reason", Text),
+    Column("result", LongText),
+    Column("error", LongText),
+    Column("reason", LongText),
     CheckConstraint(
         "state IN ('held', 'pending', 'published', 'started', 'retrying', "
         "'succeeded', 'failed', 'revoked', 'expired', 'lost')",
@@ -215,7 +220,7 @@ claims = Table(
     "claims",
     metadata,
     Column("run_id", RunId, primary_key=True),
-    Column("worker", Text, nullable=False),
+    Column("worker", LongText, nullable=False),
     Column("retries", Integer, nullable=False, server_default=text("0")),
     Column("claimed_at", Instant, nullable=False),
     Column("lease_until", Instant, nullable=False),
@@ -264,8 +269,8 @@ nodes = Table(
     Column("beatd_version", Word, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("heartbeat_at", Instant, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("statistics", Text),
+    Column("status", LongText, nullable=False),
+    Column("statistics", LongText),
     **_MARIADB,
 )
 
@@ -273,9 +278,9 @@ calendars = Table(
     "calendars",
     metadata,
     Column("name", Name, primary_key=True),
-    Column("description", Text),
-    Column("dates", Text),
-    Column("country", Text),
+    Column("description", LongText),
+    Column("dates", LongText),
+    Column("country", LongText),
     **_MARIADB,
 )
 
@@ -284,12 +289,12 @@ audit = Table(
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
     Column("at", Instant, nullable=False),
-    Column("who", Text, nullable=False),
+    Column("who", LongText, nullable=False),
     Column("door", Word, nullable=False),
     Column("action", Word, nullable=False),
     Column("entry_id", _Id),
     Column("entry_name", Name),
-    Column("detail", Text),
+    Column("detail", LongText),
     Index("ix_audit_entry_id", "entry_id"),
     sqlite_autoincrement=True,
     **_MARIADB,

@@ -35,8 +35,7 @@ def drop_statements(dialect: str) -> list[str]:
             "DROP FUNCTION IF EXISTS beatd_notify()",
         ]
     names = ["insert", "update", "delete"]
-    if dialect != "sqlite":
-        names += ["before_insert", "before_update"]
+    names += ["keep"] if dialect == "sqlite" else ["before_insert", "before_update"]
     return views + [f"DROP TRIGGER IF EXISTS beatd_entries_{name}" for name in names]
 
 
@@ -102,28 +101,38 @@ def _sqlite(columns: Sequence[str]) -> list[str]:
     compared = [name for name in columns if name not in _NOT_COMPARED]
     changed = " OR ".join(f'NEW."{name}" IS NOT OLD."{name}"' for name in compared)
 
-    def record(row: str, version: str, operation: str, changed_at: str) -> str:
-        pairs = ", ".join(f"'{name}', {row}.\"{name}\"" for name in columns if name != "created_at")
-        created = changed_at if operation == "insert" else f"{row}.created_at"
+    def record(row: str, id_: str, version: str, operation: str, created_at: str) -> str:
+        pairs = ", ".join(f"'{name}', {row}.\"{name}\"" for name in compared)
         return f"""
     INSERT INTO entry_versions (entry_id, version, name, operation, definition, changed_at)
-    VALUES ({row}.id, {version}, {row}.name, '{operation}', json_object({pairs}, 'created_at', {created}), {changed_at});
-    INSERT INTO entry_changes (entry_id) VALUES ({row}.id);"""
+    VALUES ({id_}, {version}, {row}.name, '{operation}', json_object({pairs}, 'created_at', {created_at}), {now});
+    INSERT INTO entry_changes (entry_id) VALUES ({id_});"""
 
-    kept = "(SELECT updated_at FROM entries WHERE id = NEW.id)"
+    # A trigger here cannot alter the row before it is written, so what an edit said of the kept columns
+    # is put right afterwards, from what is recorded. 'now' is the same throughout a statement.
+    as_recorded = """NEW.version IS (SELECT max(version) FROM entry_versions WHERE entry_id = NEW.id)
+    AND NEW.updated_at IS (SELECT changed_at FROM entry_versions WHERE entry_id = NEW.id AND version = NEW.version)
+    AND NEW.created_at IS (SELECT changed_at FROM entry_versions WHERE entry_id = NEW.id AND version = 1)"""
     return [
         f"""
 CREATE TRIGGER beatd_entries_insert AFTER INSERT ON entries BEGIN
-    UPDATE entries SET version = 1, created_at = {now}, updated_at = {now} WHERE id = NEW.id;
-    UPDATE entries SET created_at = updated_at WHERE id = NEW.id;{record("NEW", "1", "insert", kept)}
+    UPDATE entries SET version = 1, created_at = {now}, updated_at = {now} WHERE id = NEW.id;{record("NEW", "NEW.id", "1", "insert", now)}
 END""",
         f"""
-CREATE TRIGGER beatd_entries_update AFTER UPDATE ON entries WHEN {changed} BEGIN
+CREATE TRIGGER beatd_entries_update AFTER UPDATE ON entries WHEN {changed} BEGIN{record("NEW", "OLD.id", "OLD.version + 1", "update", "OLD.created_at")}
     UPDATE entries SET id = OLD.id, version = OLD.version + 1, created_at = OLD.created_at, updated_at = {now}
-    WHERE id = NEW.id;{record("NEW", "OLD.version + 1", "update", kept)}
+    WHERE id = NEW.id;
 END""",
         f"""
-CREATE TRIGGER beatd_entries_delete AFTER DELETE ON entries BEGIN{record("OLD", "OLD.version + 1", "delete", now)}
+CREATE TRIGGER beatd_entries_keep AFTER UPDATE OF id, version, created_at, updated_at ON entries
+WHEN NOT ({changed}) AND EXISTS (SELECT 1 FROM entry_versions WHERE entry_id = OLD.id) AND NOT (
+    {as_recorded})
+BEGIN
+    UPDATE entries SET id = OLD.id, version = OLD.version, created_at = OLD.created_at, updated_at = OLD.updated_at
+    WHERE id = NEW.id;
+END""",
+        f"""
+CREATE TRIGGER beatd_entries_delete AFTER DELETE ON entries BEGIN{record("OLD", "OLD.id", "OLD.version + 1", "delete", "OLD.created_at")}
 END""",
     ]
 

@@ -47,6 +47,10 @@ class Instant(types.TypeDecorator[datetime]):
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
+#: Text of any length. MariaDB's TEXT ends at 64 KB, which arguments, outputs and the errors that quote
+#: them can pass; a version holds them once more, escaped as JSON.
+LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+
 #: A run's id, which is the Celery task id: a UUID in its usual hyphenated form.
 RunId = (
     String(36)

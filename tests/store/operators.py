@@ -28,8 +28,10 @@ class Operator:
         self._connection.close()
 
     def _quoted(self, sql: str) -> str:
-        # `at` and `name` as identifiers may be quoted; each database's client has its own quotes
-        return sql.replace('"at"', "`at`") if self.dialect == "mariadb" else sql
+        """As it is typed at that database's client: MariaDB has other quotes, and escapes by backslash."""
+        if self.dialect != "mariadb":
+            return sql
+        return sql.replace("\\", "\\\\").replace('"at"', "`at`")
 
 
 @dataclass(frozen=True, slots=True)

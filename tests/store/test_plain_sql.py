@@ -249,7 +249,7 @@ def test_names_are_unique_and_letter_case_counts(database: Database, operator: O
 
 @pytest.mark.parametrize(
     "name",
-    ["größe", "日本語", "🦆 duck", "it''s", '"quoted"', "100 % sure %s %(x)s", "a:b", "$1 ?", "e\u0301"],
+    ["größe", "日本語", "🦆 duck", "it''s", '"quoted"', "100 % %s %(x)s", "a:b", "$1 ?", "e\u0301"],
 )
 def test_names_of_any_script(database: Database, operator: Operator, name: str) -> None:
     operator.type(INSERT.replace("nightly'", f"{name}'", 1))
@@ -263,9 +263,8 @@ def test_names_of_any_script(database: Database, operator: Operator, name: str) 
 def test_long_arguments(database: Database, operator: Operator) -> None:
     long = json.dumps(['"quoted" \\ 🦆' * 8192])
     assert len(long) > 64 * 1024
-    typed = long.replace("\\", "\\\\") if database.dialect.name == "mariadb" else long
     operator.type(INSERT)
-    operator.type(f"UPDATE entries SET args = '{typed}', description = '{typed[:60000]}'")
+    operator.type(f"UPDATE entries SET args = '{long}', description = '{long}'")
     assert recorded_versions(database)[-1].definition["args"] == long
 
 
@@ -310,7 +309,8 @@ def test_nor_after_the_database_was_restarted(
     database.close()
     if kind == "mariadb":
         server: MariaDB = request.getfixturevalue("mariadb")
-        server.restart()
+        server.kill9()
+        server.start()
     operator = connect_operator(database)
     operator.type(INSERT)
     first, _, second = recorded_versions(database)
