@@ -1,0 +1,305 @@
+"""What a person does with entries, on each database: checked, written, signed, audited, or nothing at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from beatd.errors import Conflict, FieldError, InvalidInput, NotFound
+from beatd.operations import entries
+from beatd.operations.context import Context
+from beatd.store.models import audit, entry_changes, entry_versions, timers
+from beatd.store.models import entries as table
+
+EVERY = {"every": "5m", "shell": "echo hi"}
+
+
+def rows(context: Context, source: Any) -> list[Any]:
+    with context.database.read() as connection:
+        return list(connection.execute(select(source)))
+
+
+def audited(context: Context) -> list[tuple[str, str | None, str, str]]:
+    return [(row.action, row.entry_name, row.who, row.door) for row in rows(context, audit)]
+
+
+def execute(context: Context, statement: Any) -> None:
+    with context.database.write() as connection:
+        connection.execute(statement)
+
+
+def test_an_added_entry_is_there_signed_and_audited(context: Context) -> None:
+    added = entries.add(context, "backup", {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "shell": "x"})
+    assert (added.name, added.state, added.version) == ("backup", "active", 1)
+    assert added.next_fire_time is not None
+    assert added.next_fire_time > added.created_at
+    assert added.options == {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "shell": "x"}
+    assert entries.show(context, "backup") == added
+    [version] = rows(context, entry_versions)
+    assert (version.operation, version.changed_by, version.door) == ("insert", "alice", "cli")
+    assert audited(context) == [("add", "backup", "alice", "cli")]
+    assert len(rows(context, entry_changes)) == 1
+
+
+def test_an_interval_counts_from_the_creation(context: Context) -> None:
+    added = entries.add(context, "tick", EVERY)
+    assert added.next_fire_time == added.created_at + timedelta(minutes=5)
+
+
+def test_a_name_is_given_once(context: Context) -> None:
+    entries.add(context, "backup", EVERY)
+    with pytest.raises(Conflict, match="'backup' already"):
+        entries.add(context, "backup", EVERY)
+    assert len(rows(context, table)) == 1
+    # as in cron and Celery, letters' cases make names
+    entries.add(context, "Backup", EVERY)
+
+
+@pytest.mark.parametrize("name", ["", " x", "a\nb", "x" * 201])
+def test_a_name_is_printable(embedded: Context, name: str) -> None:
+    with pytest.raises(InvalidInput, match="name: .*printable"):
+        entries.add(embedded, name, EVERY)
+
+
+def test_everything_wrong_is_said_at_once_and_nothing_is_written(context: Context) -> None:
+    wrong = {
+        "cron": "61 * * * *",
+        "timezone": "Europe/Brelin",
+        "shell": "",
+        "priority": 999,
+        "expires": "soon",
+        "misfire": "maybe",
+        "quue": "x",
+        "headers": {"a": {1}},
+        "time_limit": "5",
+    }
+    with pytest.raises(InvalidInput) as caught:
+        entries.add(context, "bad", wrong)
+    fields = [finding.field for finding in caught.value.findings]
+    assert sorted(fields) == sorted(wrong)
+    assert rows(context, table) == rows(context, entry_versions) == rows(context, audit) == []
+
+
+# options, the field that is named, what is said
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"shell": "x"}, "schedule", "exactly one of cron, every and at"),
+    ({"shell": "x", "every": "5m", "cron": "@daily"}, "schedule", "exactly one"),
+    ({"every": "5m"}, "task", "one of shell"),
+    ({"every": "5m", "shell": "x", "env": {"A": 1}}, "env.A", "must be a text"),
+    ({"every": "5m", "http": "ftp://x"}, "http", "http:// or https://"),
+    ({"every": "5m", "http": "https://x.example", "body": "b"}, "body", "not sent with GET"),
+    (
+        {"every": "5m", "http": "https://x.example", "request_headers": {"a b": "c"}},
+        "request_headers",
+        "header",
+    ),
+    ({"every": "5m", "task": "t", "args": "[1"}, "args", "not a JSON array"),
+    ({"every": "5m", "task": "t", "kwargs": '{"a": NaN}'}, "kwargs", "not a JSON object"),
+    ({"at": "2020-01-01T00:00:00Z", "shell": "x"}, "at", "in the past"),
+    ({"every": "5m", "end_at": "2020-01-01T00:00:00Z", "shell": "x"}, "end_at", "in the past"),
+    ({"cron": "0 0 30 2 *", "shell": "x"}, "cron", ""),
+]
+
+
+@pytest.mark.parametrize(("options", "field", "problem"), REFUSED)
+def test_what_cannot_be_is_refused(
+    embedded: Context, options: dict[str, Any], field: str, problem: str
+) -> None:
+    with pytest.raises((InvalidInput, FieldError)) as caught:
+        entries.add(embedded, "bad", options)
+    finding = getattr(caught.value, "findings", [caught.value])[0]
+    assert finding.field == field
+    assert problem in str(caught.value)
+    assert rows(embedded, table) == []
+
+
+def test_overlap_skip_needs_reports(embedded: Context) -> None:
+    with pytest.raises(InvalidInput, match="overlap: 'skip': only 'allow'"):
+        entries.add(replace(embedded, reports=False), "x", {**EVERY, "overlap": "skip"})
+    entries.add(embedded, "x", {**EVERY, "overlap": "skip"})
+
+
+def test_a_change_makes_a_version_that_says_who_and_what(context: Context) -> None:
+    entries.add(context, "tick", EVERY)
+    bob = replace(context, who="bob", door="api")
+    changed = entries.change(bob, "tick", {"every": "10m", "queue": "slow"})
+    assert (changed.version, changed.options["every"], changed.options["queue"]) == (2, "10m", "slow")
+    newest, first = entries.versions(context, "tick")
+    assert (newest.changed_by, newest.door, newest.operation) == ("bob", "api", "update")
+    assert newest.changes == {"every": ("5m", "10m"), "queue": (None, "slow")}
+    assert (first.changed_by, first.door, first.changes) == ("alice", "cli", {})
+    assert audited(context)[-1] == ("change", "tick", "bob", "api")
+    assert json.loads(rows(context, audit)[-1].detail) == {"every": ["5m", "10m"], "queue": [None, "slow"]}
+
+
+def test_a_change_that_changes_nothing_makes_no_version(context: Context) -> None:
+    entries.add(context, "tick", {"every": "5m", "task": "t", "args": [1, 2]})
+    execute(context, update(table).values(args="[1,2]"))
+    assert entries.change(context, "tick", {"args": [1, 2], "every": "5m"}).version == 2
+    assert len(audited(context)) == 1
+
+
+def test_a_bad_change_changes_nothing(context: Context) -> None:
+    before = entries.add(context, "tick", EVERY)
+    with pytest.raises(InvalidInput):
+        entries.change(context, "tick", {"every": "5", "queue": "q"})
+    assert entries.show(context, "tick") == before
+
+
+def test_an_entry_is_renamed_unless_the_name_is_taken(context: Context) -> None:
+    entries.add(context, "one", EVERY)
+    entries.add(context, "two", EVERY)
+    with pytest.raises(Conflict):
+        entries.change(context, "one", {"name": "two"})
+    entries.change(context, "one", {"name": "three"})
+    assert [entry.name for entry in entries.find(context)] == ["three", "two"]
+    with pytest.raises(NotFound, match="did you mean 'three'"):
+        entries.show(context, "thre")
+
+
+def test_whoever_edits_an_older_version_is_refused(context: Context) -> None:
+    before = entries.add(context, "tick", EVERY)
+    entries.change(context, "tick", {"queue": "q"})
+    with pytest.raises(Conflict, match="version 2, not 1"):
+        entries.replace(context, "tick", {"every": "1m", "shell": "x"}, version=before.version)
+    assert entries.show(context, "tick").options["queue"] == "q"
+
+
+def test_replacing_puts_back_what_is_not_named(context: Context) -> None:
+    entries.add(context, "tick", {**EVERY, "queue": "q", "enabled": False})
+    replaced = entries.replace(context, "tick", {"every": "1m", "shell": "x", "name": "tock"})
+    assert (replaced.name, replaced.options) == ("tock", {"every": "1m", "shell": "x"})
+
+
+def test_pausing_and_resuming(context: Context) -> None:
+    entries.add(context, "tick", EVERY)
+    paused = entries.pause(context, "tick")
+    assert (paused.state, paused.next_fire_time, paused.version) == ("paused", None, 2)
+    assert entries.pause(context, "tick").version == 2
+    assert entries.resume(context, "tick").state == "active"
+    assert [row[0] for row in audited(context)] == ["add", "pause", "resume"]
+
+
+def test_removed_and_restored(context: Context) -> None:
+    first = entries.add(context, "tick", {**EVERY, "ignore_result": False})
+    entries.change(context, "tick", {"every": "1m", "enabled": False})
+    entries.remove(context, "tick")
+    with pytest.raises(NotFound):
+        entries.show(context, "tick")
+    operations = [(v.operation, v.changed_by) for v in entries.versions(context, "tick")]
+    assert operations == [("delete", "alice"), ("update", "alice"), ("insert", "alice")]
+    restored = entries.restore(context, "tick", 1)
+    assert restored.options == first.options
+    assert (restored.state, restored.version) == ("active", 1)
+    # ids are never used again
+    assert restored.id > first.id
+
+
+def test_any_version_is_restored_as_a_new_one(context: Context) -> None:
+    entries.add(context, "tick", EVERY)
+    entries.change(context, "tick", {"every": "1m", "enabled": False, "name": "tock"})
+    restored = entries.restore(context, "tock", 1)
+    assert (restored.name, restored.version, restored.options) == ("tock", 3, EVERY)
+    with pytest.raises(NotFound, match="version of entry 'tock' '9'"):
+        entries.restore(context, "tock", 9)
+
+
+def test_versions_made_by_plain_sql_are_told_as_such(context: Context) -> None:
+    entries.add(context, "tick", EVERY)
+    execute(context, update(table).values(every="7m", ignore_result=True))
+    newest = entries.versions(context, "tick")[0]
+    assert newest.changes == {"every": ("5m", "7m"), "ignore_result": (None, True)}
+    assert newest.door is None
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        ([], ["a%b", "a_b", "axb", "b[1]", "c"]),
+        (["a*"], ["a%b", "a_b", "axb"]),
+        (["a_b"], ["a_b"]),
+        (["a%*"], ["a%b"]),
+        (["a?b"], ["a%b", "a_b", "axb"]),
+        (["b[1]"], ["b[1]"]),
+        (["[ac]", "axb"], ["axb", "c"]),
+        (["A*"], []),
+        (["none"], []),
+    ],
+)
+def test_entries_are_found_by_name_or_glob(context: Context, patterns: list[str], found: list[str]) -> None:
+    for name in ["c", "axb", "a_b", "a%b", "b[1]"]:
+        entries.add(context, name, EVERY)
+    assert [entry.name for entry in entries.find(context, patterns)] == found
+
+
+def test_states(context: Context) -> None:
+    now = datetime.now(UTC)
+    for name in ["active", "paused", "broken", "completed", "planned"]:
+        entries.add(context, name, EVERY)
+    entries.pause(context, "paused")
+    execute(context, update(table).where(table.c.name == "broken").values(every="nonsense"))
+    execute(context, update(table).where(table.c.name == "completed").values(every=None, at="2020-01-01"))
+    planned = entries.show(context, "planned")
+    timer = {
+        "entry_id": planned.id,
+        "planned_version": planned.version,
+        "planned_from": now,
+        "next_fire_at": now + timedelta(hours=9),
+        "last_fire_at": now - timedelta(hours=1),
+        "planner": 1,
+        "state": "active",
+    }
+    execute(context, insert(timers).values(**timer))
+    for state in entries.STATES:
+        names = [entry.name for entry in entries.find(context, state=state)]
+        assert names == (["active", "planned"] if state == "active" else [state])
+    broken = entries.show(context, "broken")
+    assert "entry broken: every: 'nonsense'" in str(broken.error)
+    # what the dispatcher planned is shown, until an edit makes it stale
+    planned = entries.show(context, "planned")
+    assert planned.next_fire_time == timer["next_fire_at"]
+    assert planned.last_fire_time == timer["last_fire_at"]
+    changed = entries.change(context, "planned", {"every": "1m"})
+    assert changed.next_fire_time is not None
+    assert changed.next_fire_time < now + timedelta(minutes=2)
+    with pytest.raises(FieldError, match="state: 'bad'"):
+        entries.find(context, state="bad")
+    with pytest.raises(InvalidInput, match="every: 'nonsense'"):
+        entries.resume(context, "broken")
+    assert entries.change(context, "broken", {"every": "5m"}).state == "active"
+
+
+def test_coming_fire_times_are_strictly_after(embedded: Context) -> None:
+    entries.add(embedded, "night", {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "shell": "x"})
+    coming = entries.upcoming(embedded, "night", 3, "2026-03-27T02:30:00")
+    assert coming.fire_times == (
+        datetime(2026, 3, 28, 1, 30, tzinfo=UTC),
+        datetime(2026, 3, 29, 1, 0, tzinfo=UTC),  # 02:30 is skipped: the first instant after the gap
+        datetime(2026, 3, 30, 0, 30, tzinfo=UTC),
+    )
+    assert coming.timezone == "Europe/Berlin"
+    instant = datetime(2026, 3, 28, 1, 30, tzinfo=UTC)
+    assert entries.upcoming(embedded, "night", 1, instant).fire_times[0] > instant
+    now = datetime.now(UTC)
+    times = entries.upcoming(embedded, "night", 50).fire_times
+    assert times[0] > now
+    assert all(one < other for one, other in pairwise(times))
+    for bad in (0, 10_001):
+        with pytest.raises(FieldError, match="count"):
+            entries.upcoming(embedded, "night", bad)
+    with pytest.raises(FieldError, match="after: 'soon'"):
+        entries.upcoming(embedded, "night", 1, "soon")
+
+
+def test_the_default_zone_is_the_configurations(embedded: Context) -> None:
+    berlin = replace(embedded, timezone="Europe/Berlin")
+    added = entries.add(berlin, "night", {"cron": "0 12 1 1 *", "shell": "x"})
+    assert added.timezone == "Europe/Berlin"
+    assert added.next_fire_time is not None
+    assert added.next_fire_time.hour == 11
