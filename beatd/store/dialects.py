@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
 
@@ -11,6 +12,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import URL
 
 from beatd import clock
+from beatd.errors import DatabaseUnavailable
 
 #: Seconds that a statement waits for another's lock before it gives up and is tried again later.
 LOCK_TIMEOUT = 10
@@ -33,7 +35,9 @@ class Dialect(Protocol):
         ...
 
     def upsert(self, table: Table, key: str, columns: Iterable[str]) -> Insert: ...
-    def lock_schema(self, connection: Connection) -> None: ...
+    def schema_lock(self, connection: Connection) -> AbstractContextManager[None]:
+        """Within it no other process changes this database's schema. Raises DatabaseUnavailable."""
+        ...
 
 
 class SQLite:
@@ -74,8 +78,9 @@ class SQLite:
             index_elements=[key], set_={name: statement.excluded[name] for name in columns}
         )
 
-    def lock_schema(self, connection: Connection) -> None:
-        """The write transaction is the lock."""
+    @contextmanager
+    def schema_lock(self, connection: Connection) -> Iterator[None]:
+        yield  # the write transaction is the lock
 
 
 class PostgreSQL:
@@ -123,8 +128,10 @@ class PostgreSQL:
             index_elements=[key], set_={name: statement.excluded[name] for name in columns}
         )
 
-    def lock_schema(self, connection: Connection) -> None:
+    @contextmanager
+    def schema_lock(self, connection: Connection) -> Iterator[None]:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
+        yield
 
 
 class MariaDB:
@@ -167,9 +174,18 @@ class MariaDB:
         statement = mysql.insert(table)
         return statement.on_duplicate_key_update({name: statement.inserted[name] for name in columns})
 
-    def lock_schema(self, connection: Connection) -> None:
-        # Released when the session ends; DDL commits by itself here, so a transaction cannot hold it.
-        connection.execute(text("SELECT GET_LOCK(:key, 60)"), {"key": f"beatd-schema-{SCHEMA_LOCK}"})
+    @contextmanager
+    def schema_lock(self, connection: Connection) -> Iterator[None]:
+        # DDL commits by itself here, so no transaction can hold it. It belongs to the session, which the
+        # pool keeps open, and its name to the whole server.
+        name = "CONCAT('beatd-schema-', MD5(DATABASE()))"
+        taken = connection.execute(text(f"SELECT GET_LOCK({name}, :seconds)"), {"seconds": LOCK_TIMEOUT})
+        if taken.scalar_one() != 1:
+            raise DatabaseUnavailable("another process is changing the database's schema")
+        try:
+            yield
+        finally:
+            connection.execute(text(f"SELECT RELEASE_LOCK({name})"))
 
 
 _BY_NAME: dict[str, Dialect] = {

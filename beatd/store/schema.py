@@ -69,8 +69,7 @@ def upgrade(database: Database, revision: str = "head") -> SchemaState:
 
     Raises DatabaseUnavailable, and SchemaMismatch where a newer version of beatd was here.
     """
-    with database.write() as connection:
-        database.dialect.lock_schema(connection)
+    with database.write() as connection, database.dialect.schema_lock(connection):
         current = _current(connection)
         if current is not None and current > SUPPORTED[-1]:
             raise SchemaMismatch(
@@ -83,8 +82,7 @@ def upgrade(database: Database, revision: str = "head") -> SchemaState:
 
 def downgrade(database: Database, revision: str) -> None:
     """Takes the schema back; `base` removes everything."""
-    with database.write() as connection:
-        database.dialect.lock_schema(connection)
+    with database.write() as connection, database.dialect.schema_lock(connection):
         command.downgrade(_config(connection), revision)
 
 

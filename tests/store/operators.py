@@ -17,6 +17,7 @@ class Operator:
     def __init__(self, connection: Any, dialect: str) -> None:
         self._connection = connection
         self.dialect = dialect
+        self._closed = False
 
     def type(self, sql: str) -> list[tuple[Any, ...]]:
         """Runs one statement as it stands; returns its rows. Each commits by itself."""
@@ -25,7 +26,10 @@ class Operator:
         return list(cursor.fetchall()) if cursor.description else []
 
     def close(self) -> None:
-        self._connection.close()
+        """May be repeated."""
+        if not self._closed:
+            self._connection.close()
+        self._closed = True
 
     def _quoted(self, sql: str) -> str:
         """As it is typed at that database's client: MariaDB has other quotes, and escapes by backslash."""
