@@ -57,11 +57,15 @@ def send(
         with deadline, client:
             request = client.build_request(method, url, headers=dict(headers or {}), content=body)
             request.extensions["trace"] = deadline.watch
-            return _answer(client, request, output_limit)
+            answer = _answer(client, request, output_limit)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        if deadline.passed or isinstance(error, httpx.TimeoutException):
-            raise RequestError(f"{method} {_shown(url)}: no whole answer after {timeout:g} s") from None
-        raise RequestError(f"{method} {_shown(url)}: {error or type(error).__name__}") from None
+        if not deadline.passed and not isinstance(error, httpx.TimeoutException):
+            raise RequestError(f"{method} {_shown(url)}: {error or type(error).__name__}") from None
+    else:
+        # The end of a connection can be the end of an answer too, and it may have been our doing.
+        if not deadline.passed:
+            return answer
+    raise RequestError(f"{method} {_shown(url)}: no whole answer after {timeout:g} s")
 
 
 def _answer(client: httpx.Client, request: httpx.Request, output_limit: int) -> Answer:

@@ -157,6 +157,7 @@ def test_shell_tasks_that_fail(bench: Bench, start_worker: Start) -> None:
         assert (report.error or report.result or "").removesuffix("Terminated\n") == text
 
 
+@both_brokers
 @pytest.mark.parametrize("end", ["revoke", "hard", "soft", "SIGKILL", "SIGQUIT"])
 def test_whatever_ends_the_run_ends_the_group(bench: Bench, start_worker: Start, end: str) -> None:
     worker = start_worker()
