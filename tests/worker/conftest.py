@@ -138,11 +138,15 @@ class Worker:
 
 @pytest.fixture
 def bench(request: pytest.FixtureRequest, tmp_path: Path, sqlite_url: str) -> Iterator[Bench]:
-    """On RabbitMQ; on the embedded broker where a test is parametrised so."""
-    if getattr(request, "param", "rabbit") == "rabbit":
-        broker, options = request.getfixturevalue("rabbit_url"), {}
-    else:
+    """On RabbitMQ; on another broker where a test is parametrised so."""
+    kind = getattr(request, "param", "rabbit")
+    options: dict[str, Any] = {}
+    if kind == "embedded":
         broker, options = embedded_broker(tmp_path)
+    elif kind == "sql":
+        broker = f"sqla+sqlite:///{tmp_path}/broker.sqlite"
+    else:
+        broker = request.getfixturevalue(f"{kind}_url")
     bench = Bench(broker, options, sqlite_url, tmp_path)
     yield bench
     bench.close()

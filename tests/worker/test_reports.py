@@ -33,12 +33,15 @@ FATES = [
         ("rabbit", {"how": "beatd", "pool": "prefork"}),
         ("rabbit", {"how": "celery", "pool": "prefork"}),
         ("rabbit", {"how": "beatd", "pool": "threads"}),
+        ("redis", {"how": "beatd", "pool": "prefork"}),
         ("embedded", {"how": "beatd", "pool": "prefork"}),
         ("embedded", {"how": "celery", "pool": "solo"}),
+        ("sql", {"how": "beatd", "pool": "prefork"}),
     ],
     indirect=["bench"],
     ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else value,
 )
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 def test_each_fate(bench: Bench, start_worker: Start, settings: dict[str, str]) -> None:
     start_worker(**settings)
     by_hand = bench.publish("add", 1, 1, beatd=False)
