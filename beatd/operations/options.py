@@ -185,7 +185,13 @@ def _replace_task(columns: dict[str, Any], before: str | None, options: Options)
     if task != before:
         columns.update({key: None for key in ("args", "kwargs") if key not in options})
     columns["task"] = task
-    arguments = {key: value for key, value in options.items() if key in _TASK_ARGUMENTS}
+    own = _ARGUMENTS.get(task, {})
+    # to unset what the task does not have is nothing
+    arguments = {
+        key: value
+        for key, value in options.items()
+        if key in own or (key in _TASK_ARGUMENTS and value is not None)
+    }
     if arguments:
         columns["kwargs"] = _json("kwargs", _merged(task, columns["kwargs"], arguments))
 

@@ -199,7 +199,9 @@ def revoke_unclaimed(
 ) -> bool:
     """Revokes a run-once run, if no worker has begun it: whoever inserts the claim first has it."""
     claim = {"run_id": run_id, "worker": REVOKED_BY_HAND, "claimed_at": now, "lease_until": now}
-    taken = transaction.execute(dialect.insert_new(claims), [claim | {"ended_at": now}]).rowcount == 1
+    # psycopg does not tell how many rows an INSERT made unless it is asked to
+    statement = dialect.insert_new(claims).execution_options(preserve_rowcount=True)
+    taken = transaction.execute(statement, [claim | {"ended_at": now}]).rowcount == 1
     return taken and _revoked(transaction, run_id, OPEN_STATES, now, reason)
 
 
