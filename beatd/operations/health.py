@@ -14,7 +14,7 @@ from typing import Any, Literal
 from beatd import clock
 from beatd.broker import app as broker
 from beatd.config import Loaded, Settings, redact
-from beatd.errors import BeatdError, Conflict, SchemaMismatch
+from beatd.errors import BeatdError, Conflict, InvalidInput, SchemaMismatch
 from beatd.store import health as facts
 from beatd.store import schema
 from beatd.store.engine import Database
@@ -360,6 +360,8 @@ def _broker(settings: Settings, connect: Callable[[], Any]) -> Iterator[Finding]
         timeout = settings.broker.connect_timeout.total_seconds()
         answer = broker.ping(connect(), timeout)
         yield Finding("broker", "ok", redact(answer) if settings.broker.url else broker_name(settings))
+    except InvalidInput as error:
+        yield Finding("broker", "problem", redact(str(error)), "correct the configuration")
     except BeatdError as error:
         hint = "start it, or correct broker.url (BEATD_BROKER_URL)"
         yield Finding("broker", "problem", redact(str(error)), hint)
