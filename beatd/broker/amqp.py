@@ -18,7 +18,7 @@ from kombu.connection import Connection
 from beatd.broker import app as broker_app
 from beatd.broker.frames import Frames
 from beatd.broker.message import Template, Templates
-from beatd.broker.publisher import Outcome, Outgoing
+from beatd.broker.publisher import Outcome, Outgoing, Status
 from beatd.clock import monotonic
 from beatd.errors import BrokerUnavailable, MessageRefused
 
@@ -29,6 +29,10 @@ _IN_FLIGHT = 8 * 1024 * 1024
 #: How long one wait for the broker may be, so that heartbeats go out and a deadline is noticed.
 _TICK = 1.0
 _CLOSE_TIMEOUT = 2.0
+
+
+#: A status and its reason.
+_Problem = tuple[Status, str]
 
 
 class _DeadlineError(Exception):
@@ -106,7 +110,7 @@ class AmqpPublisher:
 
     def _prepared(self, session: _Session, work: _Batch, deadline: float) -> deque[_Item]:
         waiting: deque[_Item] = deque()
-        problems: dict[Hashable, str | None] = {}
+        problems: dict[Hashable, _Problem | None] = {}
         for index, outgoing in enumerate(work.batch):
             try:
                 template = self._templates.get(outgoing.version, outgoing.spec)
@@ -115,11 +119,8 @@ class AmqpPublisher:
             except MessageRefused as refusal:
                 work.settle(index, "refused", str(refusal))
                 continue
-            except ResourceLocked as error:
-                work.settle(index, "unknown", str(error))
-                continue
             if problem := problems[outgoing.version]:
-                work.settle(index, "refused", problem)
+                work.settle(index, *problem)
             else:
                 waiting.append(_Item(index, outgoing, template))
         return waiting
@@ -217,9 +218,12 @@ class _Batch:
         self.batch = batch
         self._outcomes: list[Outcome | None] = [None] * len(batch)
 
-    def settle(self, index: int, status: Any, error: str | None = None) -> None:
+    def settle(self, index: int, status: Status, error: str | None = None) -> None:
         if self._outcomes[index] is None:
             self._outcomes[index] = Outcome(self.batch[index].run_id, status, error)
+
+    def is_settled(self, index: int) -> bool:
+        return self._outcomes[index] is not None
 
     def give_up(self, why: str) -> None:
         for index, outcome in enumerate(self._outcomes):
@@ -295,7 +299,7 @@ class _Session:
 
     # Declarations
 
-    def declare(self, template: Template, deadline: float) -> str | None:
+    def declare(self, template: Template, deadline: float) -> _Problem | None:
         """What is wrong with the template's destination. Each entity is declared once a connection."""
         for entity in template.declare:
             key = hash(entity)
@@ -304,14 +308,13 @@ class _Session:
             self._in_time(deadline)
             try:
                 entity(self._declaring).declare()
-            except ResourceLocked:
-                raise
             except ChannelError as error:
-                return f"cannot declare {entity.name!r}: {_reply(error)}"
+                passing = isinstance(error, ResourceLocked)  # another connection has it for its own
+                return "unknown" if passing else "refused", f"cannot declare {entity.name!r}: {_reply(error)}"
             self._declared.add(key)
         return self._missing_exchange(template, deadline)
 
-    def _missing_exchange(self, template: Template, deadline: float) -> str | None:
+    def _missing_exchange(self, template: Template, deadline: float) -> _Problem | None:
         """A publication to it would close the channel under all the others."""
         if template.exchange in self._exchanges:
             return None
@@ -319,7 +322,7 @@ class _Session:
         try:
             self._declaring.exchange_declare(template.exchange, "direct", passive=True)
         except AmqpNotFound:
-            return f"no such exchange: {template.destination}"
+            return "refused", f"no such exchange: {template.destination}"
         except ChannelError:
             return None  # not allowed to look: the publication itself will tell
         self._exchanges.add(template.exchange)
@@ -400,8 +403,8 @@ class _Session:
                 work.settle(item.index, "refused", f"no queue takes it: {item.template.destination}")
         for item in again:
             if problem := self.declare(item.template, deadline):
-                work.settle(item.index, "refused", problem)
-        return again
+                work.settle(item.index, *problem)
+        return [item for item in again if not work.is_settled(item.index)]
 
     def listen(self) -> None:
         """Takes what has arrived, without waiting, and sends a heartbeat if one is due."""

@@ -215,6 +215,18 @@ def test_a_queue_deleted_under_us_is_declared_anew(broker: Broker) -> None:
     assert broker.taken() == [run.run_id]
 
 
+def test_a_queue_that_another_connection_owns_is_unknown(broker: Broker) -> None:
+    spec = TaskSpec("owned", "t", queue="owned")
+    with Connection(broker.url) as connection, connection.channel() as channel:
+        channel.queue_declare("owned", exclusive=True, durable=True, auto_delete=False)
+        owned, good = run_of(spec), run_of(GOOD)
+        outcomes = broker.publish([owned, good])
+        assert outcomes[owned.run_id].status == "unknown"
+        assert "RESOURCE_LOCKED" in str(outcomes[owned.run_id].error)
+        assert outcomes[good.run_id].status == "confirmed"
+    eventually(lambda: statuses(broker.publish([owned])) == {"confirmed"})
+
+
 def test_a_full_queue_that_rejects_is_unknown_and_can_be_tried_again(broker: Broker) -> None:
     """RabbitMQ answers nack: the outbox publishes it again later."""
     arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
