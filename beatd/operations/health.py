@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from beatd import clock
-from beatd.broker import app as broker
 from beatd.config import Loaded, Settings, redact
 from beatd.errors import BeatdError, Conflict, InvalidInput, SchemaMismatch
 from beatd.store import health as facts
@@ -356,6 +355,8 @@ def _clock(before: datetime, there: datetime, after: datetime) -> Finding:
 
 
 def _broker(settings: Settings, connect: Callable[[], Any]) -> Iterator[Finding]:
+    from beatd.broker import app as broker  # not at the top: status must be quick, and asks no broker
+
     try:
         timeout = settings.broker.connect_timeout.total_seconds()
         answer = broker.ping(connect(), timeout)
@@ -380,6 +381,8 @@ def _while_it_runs(settings: Settings, database: Database, connect: Callable[[],
 
 
 def _workers(connect: Callable[[], Any], heard: timedelta | None) -> Finding:
+    from beatd.broker import app as broker
+
     last = f"; one was heard of {_seconds(heard)} ago" if heard is not None else ""
     try:
         names = sorted(broker.workers(connect()))
