@@ -60,6 +60,7 @@ def import_(
         document["skipped"] = [str(finding) for finding in done.skipped]
         return print_json(changes_document(done.changes) | document)
     print_changes(state.out, done.changes)
+    state.out.print(f"times are those of {done.timezone}")
     for note in (*done.notes, *(f"left out: {finding}" for finding in done.skipped)):
         state.err.print(Text(note, style="yellow"), soft_wrap=True)
     if done.changes.added and not dry_run:

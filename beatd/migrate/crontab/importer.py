@@ -22,6 +22,9 @@ from beatd.schedules import parse_zone
 #: Names of users that are no programs: where a command begins so, the line has a user column.
 _NEVER_COMMANDS = frozenset({"root", "www-data", "nobody"})
 
+#: What stands before the command that a line is about: a folder to go to, a test whether it is there.
+_BEFORE_THE_COMMAND = re.compile(r"^\s*(cd\s+\S+|\[\s.*?\s\]|test\s[^&;|]*?)\s*(&&|;)\s*")
+
 _LONGEST_NAME = 40
 _WORDS_IN_NAME = 4
 
@@ -145,8 +148,8 @@ def _names(jobs: Iterable[Job]) -> list[str]:
 
 def _command_slug(command: str) -> str:
     """`/usr/bin/php -q /srv/cron.php >/dev/null` is `php-q-cron-php`."""
-    without_folder = re.sub(r"^\s*cd\s+\S+\s*(&&|;)\s*", "", command)
-    simple = re.split(r"[|;&<>]", without_folder, maxsplit=1)[0]
+    itself = _BEFORE_THE_COMMAND.sub("", command)
+    simple = re.split(r"[|;&<>]", itself, maxsplit=1)[0]
     words = [word for word in simple.split() if not re.match(r"\w+=", word)]
     slug = _slug(" ".join(PurePosixPath(word).name for word in words[:_WORDS_IN_NAME]))
     return slug[:_LONGEST_NAME].strip("-") or "job"

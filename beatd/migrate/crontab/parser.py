@@ -22,7 +22,7 @@ _CRONS_OWN = {
 _SETTING = re.compile(
     r"""\s*(?P<name>"[^"]*"|'[^']*'|[^\s=]+)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s"'].*?|)\s*"""
 )
-_NICKNAME = re.compile(r"(?P<when>@\S+)\s+(?P<command>\S.*)")
+_NICKNAME = re.compile(r"(?P<when>@\S*)\s+(?P<command>\S.*)")
 _FIVE_FIELDS = re.compile(r"(?P<when>(?:\S+\s+){5})(?P<command>\S.*)")
 _ESCAPED = re.compile(r"\\(.)|%", re.DOTALL)
 
