@@ -29,8 +29,9 @@ _PATIENCE = 10.0
 class Batch:
     """What `receive` took. Reports are delivered again until `ack` was called, and then never."""
 
-    def __init__(self, messages: list[Any]) -> None:
+    def __init__(self, messages: list[Any], *, together: bool = False) -> None:
         self._messages = messages
+        self._together = together  # whether one acknowledgement may stand for all before it
         self.reports: list[Report] = []
         self.rejected = 0
         for message in messages:
@@ -41,7 +42,9 @@ class Batch:
 
     def ack(self) -> None:
         """Raises BrokerUnavailable; the reports will come again."""
-        self._each(lambda message: message.ack())
+        if self._together:
+            self._messages = self._messages[-1:]
+        self._each(lambda message: message.ack(multiple=self._together))
 
     def requeue(self) -> None:
         self._each(lambda message: message.requeue())
@@ -66,6 +69,7 @@ class ReportsConsumer:
         self._arrived: list[Any] = []
         options = _redis_options(queue_name) if broker_app.driver_type(app) == "redis" else {}
         self._connection = broker_app.connect(app, timeout=connect_timeout, options=options)
+        self._together = broker_app.driver_type(app) == "amqp"
         self._lifted(self._open)
 
     def _open(self) -> None:
@@ -94,7 +98,7 @@ class ReportsConsumer:
             self._wait(left)
         taken = self._arrived[:]
         self._arrived.clear()
-        return Batch(taken)
+        return Batch(taken, together=self._together)
 
     def _wait(self, seconds: float) -> None:
         def step() -> None:
