@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -141,16 +142,16 @@ class MariaDB:
     def engine_options(self, connect_timeout: float, statement_timeout: float) -> dict[str, Any]:
         limits = {
             "time_zone": "'+00:00'",
-            "max_statement_time": int(statement_timeout),
+            "max_statement_time": statement_timeout,
             "innodb_lock_wait_timeout": LOCK_TIMEOUT,
-            "idle_transaction_timeout": int(statement_timeout),
+            "idle_transaction_timeout": math.ceil(statement_timeout),  # 0 would be none
         }
         settings = ", ".join(f"SESSION {name}={value}" for name, value in limits.items())
         return {
             "connect_args": {
                 "connect_timeout": max(1, int(connect_timeout)),
-                "read_timeout": int(statement_timeout + connect_timeout),
-                "write_timeout": int(statement_timeout + connect_timeout),
+                "read_timeout": statement_timeout + connect_timeout,
+                "write_timeout": statement_timeout + connect_timeout,
                 "charset": "utf8mb4",
                 "init_command": f"SET {settings}",
             },

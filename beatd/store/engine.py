@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from beatd.store.dialects import Dialect, dialect_of
 
 _URL_EXAMPLE = "postgresql://beatd@localhost/beatd"
 
-#: How each database says that a table or column is not there.
-_SCHEMA_SIGNS = ("no such table", "no such column", "does not exist", "doesn't exist", "Unknown column")
+#: How PostgreSQL and MariaDB say that a table or a column is not there, and how SQLite says it.
+_MISSING_CODES = {"42P01", "42703", 1146, 1054}
+_MISSING_TEXT = re.compile("no such table|no such column|has no column")
 
 
 class Database:
@@ -45,6 +47,16 @@ class Database:
         try:
             parsed = make_url(url)
             dialect = dialect_of(parsed)
+            if dialect.name == "sqlite":
+                _make_folder(str(parsed.database))
+            engine = create_engine(
+                parsed,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                pool_timeout=statement_timeout,
+                pool_recycle=1800,
+                **dialect.engine_options(connect_timeout, statement_timeout),
+            )
         except (exc.ArgumentError, exc.NoSuchModuleError, KeyError, ValueError) as error:
             raise FieldError(
                 "database.url",
@@ -52,18 +64,6 @@ class Database:
                 "not the URL of a SQLite, PostgreSQL or MariaDB database",
                 example=_URL_EXAMPLE,
             ) from error
-        if dialect.name == "sqlite" and parsed.database not in (None, "", ":memory:"):
-            Path(str(parsed.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        options = dialect.engine_options(connect_timeout, statement_timeout)
-        try:
-            engine = create_engine(
-                parsed,
-                pool_size=pool_size,
-                max_overflow=pool_size,
-                pool_timeout=statement_timeout,
-                pool_recycle=1800,
-                **options,
-            )
         except ModuleNotFoundError as error:
             raise FieldError(
                 "database.url",
@@ -117,24 +117,43 @@ class Database:
         except exc.TimeoutError as error:
             raise DatabaseUnavailable(f"database {self.name}: all connections are in use") from error
         except exc.DBAPIError as error:
-            raise self._explained(error) from error
+            explained = self._explained(error)
+            if explained is None:
+                raise
+            raise explained from error
         except sqlite3.Error as error:
             # SQLAlchemy does not wrap what its own event handlers raise (BEGIN IMMEDIATE on a locked file).
             raise DatabaseUnavailable(f"database {self.name}: {error}") from error
 
-    def _explained(self, error: exc.DBAPIError) -> BeatdError | exc.DBAPIError:
-        lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
-        text = f"database {self.name}: {lines[0]}"
-        if any(sign in str(error.orig) for sign in _SCHEMA_SIGNS) and not _is_missing_database(error):
+    def _explained(self, error: exc.DBAPIError) -> BeatdError | None:
+        """What it means to an operator; None for an error that is the caller's matter."""
+        text = f"database {self.name}: {_first_line(error.orig)}"
+        if _is_missing(error.orig):
             return SchemaMismatch(f"{text}; run 'beatd db upgrade'")
-        # a plain DatabaseError: a file that is no database, or a damaged one
-        expected = (
-            isinstance(error, exc.OperationalError | exc.InterfaceError) or type(error) is exc.DatabaseError
-        )
-        if expected or error.connection_invalidated:
+        if isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated:
             return DatabaseUnavailable(text)
-        return error
+        if type(error) is exc.DatabaseError:  # SQLite: the file is damaged, or no database at all
+            return DatabaseUnavailable(text)
+        return None
 
 
-def _is_missing_database(error: exc.DBAPIError) -> bool:
-    return 'database "' in str(error.orig)
+def _make_folder(file: str) -> None:
+    """The folder that a SQLite file is to be in; a new one is for its owner alone."""
+    folder = Path(file).parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"the folder {str(folder)!r} cannot be made: {error.strerror}"
+        raise FieldError("database.url", f"sqlite:///{file}", problem) from error
+
+
+def _first_line(error: Any) -> str:
+    """PyMySQL's errors are a number and a text, the others' a text that may go on for lines."""
+    said = error.args[1] if len(error.args) == 2 and isinstance(error.args[0], int) else error
+    return (str(said).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _is_missing(error: Any) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return _MISSING_TEXT.search(str(error)) is not None
+    return not _MISSING_CODES.isdisjoint((getattr(error, "sqlstate", None), *error.args[:1]))
