@@ -17,7 +17,7 @@ from rich.text import Text
 
 from beatd import __version__, config
 from beatd.cli.children import Children, Ended, Said, this_program
-from beatd.cli.output import said_by, span_text, styled
+from beatd.cli.output import first_line, said_by, span_text, styled
 from beatd.cli.setup import print_next
 from beatd.cli.state import State
 from beatd.clock import monotonic
@@ -34,8 +34,8 @@ SCHEDULER, WORKER = "scheduler", "worker"
 #: Seconds between two looks for runs that have ended.
 _LOOK = 0.5
 
-#: Where Celery tells that a task failed, which has its line here anyway.
-_FAILED_RUNS = "celery.app.trace"
+#: Celery tells here that a task failed, which has its line anyway; and Python what developers should mend.
+_NOT_TOLD = ("celery.app.trace", "py.warnings")
 
 #: Seconds that the runs which are under way, and then the scheduler, may take to come to their end.
 _PATIENCE = {WORKER: 30.0, SCHEDULER: 30.0}
@@ -110,6 +110,7 @@ class _Up:
         self._verbose = verbose
         self._watch = _Watch(state, database)
         self._stops = 0
+        self._last_said: dict[str, tuple[str, str]] = {}
         logs = ["--log-format", "text" if verbose else "json"]
         config = ["--config", str(state.config_path)] if state.config_path else []
         self._children = Children(
@@ -163,17 +164,15 @@ class _Up:
         record = _record(said.line)
         if record is None or record["level"] not in ("warning", "error", "critical"):
             return
-        if record.get("logger") == _FAILED_RUNS:
+        if record.get("logger") in _NOT_TOLD:
             return
+        text = _told(record)
+        if self._last_said.get(said.role) == (record["event"], text):
+            return
+        self._last_said[said.role] = (record["event"], text)
         style = "yellow" if record["level"] == "warning" else "bold red"
-        fields = {
-            name: value for name, value in record.items() if name not in ("timestamp", "level", "event")
-        }
-        text = "  ".join(f"{name}={value}" for name, value in fields.items())
-        self._state.err.print(
-            Text.assemble((f"{said.role}: ", "dim"), (str(record["event"]), style), f"  {text}"),
-            soft_wrap=True,
-        )
+        line = Text.assemble((f"{said.role}: ", "dim"), (str(record["event"]), style), f"  {text}")
+        self._state.err.print(line, soft_wrap=True)
 
     def _stop(self) -> None:
         """The worker first: the scheduler then takes in what became of the runs that were under way."""
@@ -184,9 +183,11 @@ class _Up:
             self._children.stop(role)
             deadline = monotonic() + _PATIENCE[role]
             while self._children.running(role):
-                if self._stops >= at_once or monotonic() > deadline:
+                late = monotonic() > deadline
+                if late or self._stops >= at_once:
                     self._children.kill()
-                    out.print("\nEnded at once: runs that were under way will count as lost")
+                    why = f"{role} is not done after {_PATIENCE[role]:g} s" if late else "Ended at once"
+                    out.print(f"\n{why}: runs that were under way will count as lost")
                     return
                 for event in self._children.wait(_LOOK):
                     self._tell(event)
@@ -211,6 +212,23 @@ def _record(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) and {"level", "event"} <= record.keys() else None
+
+
+def _told(record: dict[str, Any]) -> str:
+    """The record's fields, one line of each."""
+    if record["event"] == "library.message":
+        return first_line(str(record.get("message")))
+    fields = {name: value for name, value in record.items() if name not in ("timestamp", "level", "event")}
+    return "  ".join(
+        f"{name}={_last_line(str(value)) if name == 'exception' else first_line(str(value))}"
+        for name, value in fields.items()
+    )
+
+
+def _last_line(traceback: str) -> str:
+    """What happened. What is indented belongs to the line before."""
+    lines = [line for line in traceback.splitlines() if line[:1].strip()]
+    return lines[-1] if lines else ""
 
 
 class _Watch:

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.cli.program import Beatd, end
+from tests.services.postgres import Postgres
 from tests.waiting import eventually
 
 
@@ -215,6 +216,25 @@ def test_up_with_a_database_that_is_down_fails_in_one_line(beatd: Beatd) -> None
     done = beatd("up", status=1)
     assert len(done.stderr.splitlines()) == 1
     assert "very-secret" not in done.stderr
+
+
+def test_up_waits_for_a_database_that_goes_away(
+    beatd: Beatd, start: Callable[..., Running], postgres: Postgres, postgres_url: str
+) -> None:
+    beatd.env["BEATD_DATABASE_URL"] = postgres_url
+    beatd("init")
+    beatd("entry", "add", "tick", "--every", "1s", "--shell", "echo tock")
+    up = start("up")
+    up.tells("tock")
+    postgres.kill9()
+    up.tells("; waiting for it")
+    postgres.start()
+    up.tells("the database answers again")
+    up.tells("tock", times=up.told.count("tock") + 2)
+    up.process.terminate()
+    up.ends(0)
+    assert "starts again" not in up.told  # nobody crashed
+    assert '  File "' not in up.told
 
 
 def test_scheduler_and_worker_as_systemd_runs_them(beatd: Beatd, start: Callable[..., Running]) -> None:
