@@ -17,17 +17,21 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy import text
+import pytest
+from kombu import Connection, Exchange, Queue
+from sqlalchemy import select, text
 
+import beatd.broker.embedded  # noqa: F401 makes its scheme known
 from beatd.store import schema
 from beatd.store.engine import Database
+from beatd.store.models import FINAL_STATES, entry_versions, runs
 from tests.services.keeper import Keeper, kill_tree
 from tests.waiting import eventually
 
@@ -140,6 +144,7 @@ class Installation:
         self.database = Database.open(database_url)
         self.processes: list[Process] = []
         self._keeper = keeper
+        self._broker: Broker | None = None
 
     # Processes
 
@@ -170,11 +175,20 @@ class Installation:
         self.processes.append(process)
         return process
 
+    def broker(self) -> Broker:
+        """A connection of the test's own."""
+        if self._broker is None:
+            url = self.env["BEATD_BROKER_URL"] or f"beatd://{self.folder}/state/broker"
+            self._broker = Broker(url)
+        return self._broker
+
     def close(self) -> None:
         """Ends what still runs. What everything told goes to stdout, which pytest shows of a failed test."""
         for process in self.processes:
             process.kill9()
             print(process.tail())
+        if self._broker is not None:
+            self._broker.close()
         self.database.close()
 
     # The database, as an operator sees it
@@ -209,10 +223,6 @@ class Installation:
 
     def runs(self) -> list[Any]:
         """id, name, state, fire_time, due_time, published_at, started_at, attempt, error, reason of each."""
-        from sqlalchemy import select
-
-        from beatd.store.models import entry_versions, runs
-
         names = ("id", "state", "fire_time", "due_time", "expires_at", "published_at", "started_at")
         columns = [runs.c[name] for name in (*names, "attempt", "worker", "result", "error", "reason")]
         same = (entry_versions.c.entry_id == runs.c.entry_id) & (entry_versions.c.version == runs.c.version)
@@ -222,6 +232,18 @@ class Installation:
 
     def states(self) -> Counter[str]:
         return Counter(row.state for row in self.rows("SELECT state FROM runs"))
+
+    def await_runs(self, count: int, timeout: float = 30) -> None:
+        """Until so many runs have come to their end."""
+
+        def ended() -> int:
+            return sum(number for state, number in self.states().items() if state in FINAL_STATES)
+
+        try:
+            eventually(lambda: ended() >= count, timeout, interval=0.1)
+        except AssertionError:
+            open_runs = [tuple(run) for run in self.runs() if run.state not in FINAL_STATES]
+            pytest.fail(f"{count} runs expected, there are {dict(self.states())}; open: {open_runs[:5]}")
 
     # What really ran
 
@@ -238,12 +260,79 @@ class Installation:
         return {"task": SHELL, "kwargs": json.dumps({"command": command})}
 
 
-def installations(folder: Path, keeper: Keeper) -> Iterator[Any]:
-    """For a fixture: a function that makes installations, which end with the test."""
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as it lies in a queue."""
+
+    run_id: str
+    entry: str
+    fire_time: datetime
+    args: list[Any]
+    properties: dict[str, Any]
+
+
+class Broker:
+    """The broker as a client that is no part of the program sees it."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = Connection(url, connect_timeout=5)
+
+    def declare(self, queue: str) -> None:
+        """A queue that nobody reads, in the way that the program declares it."""
+        with self._connection.channel() as channel:
+            Queue(queue, Exchange(queue, "direct"), routing_key=queue)(channel).declare()
+
+    def count(self, queue: str) -> int:
+        """Messages that wait; 0 where there is no such queue yet."""
+        with self._connection.channel() as channel:
+            try:
+                return channel.queue_declare(queue, passive=True).message_count
+            except self._connection.channel_errors:
+                return 0
+
+    def take(self, queue: str) -> list[Message]:
+        return self._read(queue, keep=False)
+
+    def peek(self, queue: str) -> list[Message]:
+        """The messages go back to their queue."""
+        return self._read(queue, keep=True)
+
+    def _read(self, queue: str, *, keep: bool) -> list[Message]:
+        messages = []
+        with self._connection.channel() as channel:
+            while (message := channel.basic_get(queue, no_ack=not keep)) is not None:
+                messages.append(message)
+            read = [_message(channel.message_to_python(m) if _is_raw(m) else m) for m in messages]
+            if keep:
+                for message in messages:
+                    channel.basic_reject(message.delivery_tag, requeue=True)
+        return read
+
+    def close(self) -> None:
+        self._connection.release()
+
+
+def _is_raw(message: Any) -> bool:
+    return not hasattr(message, "headers") or message.headers is None
+
+
+def _message(message: Any) -> Message:
+    headers, properties = message.headers, message.properties
+    fire_time = datetime.fromisoformat(headers["beatd_fire_time"]).astimezone(UTC)
+    args = json.loads(message.body)[0] if headers.get("compression") is None else []
+    return Message(headers["id"], headers["beatd_entry"], fire_time, args, properties)
+
+
+@pytest.fixture
+def install(tmp_path: Path, keeper: Keeper) -> Iterator[Callable[..., Installation]]:
+    """Makes installations (database URL, broker URL, variables) that end with the test.
+
+    Ask for it after the servers, so that the processes end before what they stand on.
+    """
     made: list[Installation] = []
 
     def make(database_url: str, broker_url: str, **env: str) -> Installation:
-        own = folder / f"installation-{len(made) + 1}"
+        own = tmp_path / f"installation-{len(made) + 1}"
         own.mkdir()
         made.append(Installation(database_url, broker_url, own, keeper, **env))
         return made[-1]
@@ -251,3 +340,18 @@ def installations(folder: Path, keeper: Keeper) -> Iterator[Any]:
     yield make
     for installation in made:
         installation.close()
+
+
+MEASURED = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def measured(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Takes a line of figures for the end of the session's output. Nothing is asserted about them."""
+    return pytestconfig.stash.setdefault(MEASURED, []).append
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    lines = config.stash.get(MEASURED, [])
+    while lines:  # emptied: each conftest that imports this calls it
+        terminalreporter.write_line(lines.pop(0))

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from beatd.store.models import entries
 from tests.acceptance.workload import MINUTE, Planned, boundaries, workload
 from tests.processes import Installation
 from tests.waiting import eventually
@@ -39,17 +41,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def installed(
-    pairs: list[str], install: Callable[..., Installation], request: pytest.FixtureRequest, tmp_path: Path
-) -> dict[str, Installation]:
-    made = {}
-    for pair in pairs:
-        database, broker = PAIRS[pair]
-        # the embedded broker by its URL: without one an app of the operator's brings its own
-        url = request.getfixturevalue(broker) if broker else f"beatd://{tmp_path}/broker"
-        app = "tests.acceptance.project:app"
-        made[pair] = install(request.getfixturevalue(database), url, BEATD_CELERY_APP=app)
-    return made
+def installed(pairs: list[str], request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Installation]:
+    # the embedded broker by its URL: without one an app of the operator's brings its own
+    embedded = f"beatd://{tmp_path}/broker"
+    servers = [[name and request.getfixturevalue(name) for name in PAIRS[pair]] for pair in pairs]
+    install = request.getfixturevalue("install")  # after the servers, to end before them
+    app = "tests.acceptance.project:app"
+    return {
+        pair: install(database, broker or embedded, BEATD_CELERY_APP=app)
+        for pair, (database, broker) in zip(pairs, servers, strict=True)
+    }
 
 
 @pytest.mark.timeout(400)
@@ -80,7 +81,9 @@ def test_each_fire_runs_exactly_once_and_is_in_the_history(
 
     for pair, installation in installed.items():
         expected = _expected(installation, planned[pair])
-        _await_the_end(installation, len(expected), end)
+        left = (end - installation.now()).total_seconds()
+        installation.await_runs(len(expected), max(left, 0) + 120)
+        eventually(lambda: installation.now() > end, max(left, 0) + 1)  # noqa: B023
         _compare(installation, expected)
         for line in _lateness(pair, installation):
             measured(line)
@@ -94,32 +97,12 @@ def _window(now: datetime, length: timedelta) -> tuple[datetime, datetime]:
 
 
 def _expected(installation: Installation, planned: list[Planned]) -> set[tuple[str, datetime]]:
-    from sqlalchemy import select
-
-    from beatd.store.models import entries
-
     with installation.database.read() as connection:
         created = {
             row.name: row.created_at
             for row in connection.execute(select(entries.c.name, entries.c.created_at))
         }
     return {(entry.name, fire) for entry in planned for fire in entry.fires_since(created[entry.name])}
-
-
-def _await_the_end(installation: Installation, count: int, end: datetime) -> None:
-    def done() -> bool:
-        closed = sum(number for state, number in installation.states().items() if state in FINAL)
-        return closed >= count and installation.now() > end
-
-    left = (end - installation.now()).total_seconds()
-    try:
-        eventually(done, max(left, 0) + 60, interval=0.25)
-    except AssertionError:
-        odd = [tuple(run) for run in installation.runs() if run.state not in FINAL]
-        pytest.fail(f"{count} runs expected, there are {dict(installation.states())}, unfinished: {odd[:5]}")
-
-
-FINAL = ("succeeded", "failed", "revoked", "expired", "lost")
 
 
 def _compare(installation: Installation, expected: set[tuple[str, datetime]]) -> None:
