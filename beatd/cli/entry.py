@@ -222,7 +222,7 @@ def next_fires(
     coming = entries.upcoming(context_of(state), name, count, after)
     if json:
         return print_json(coming)
-    state.out.print(Text(f"{coming.entry}: {coming.schedule} ({coming.timezone})"))
+    state.out.print(Text(f"{coming.entry}: {coming.schedule}"))
     if coming.state == "paused":
         state.out.print(Text(f"it is paused: {state.command(f'entry resume {name}')}", style="yellow"))
     if not coming.fire_times:

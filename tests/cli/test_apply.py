@@ -1,0 +1,93 @@
+"""`beatd apply`, `beatd export` and `beatd crontab import` as a person types them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.inside import InProcess
+from tests.cli.program import Beatd
+
+FILE = """\
+[entry.tick]
+every = "5m"
+shell = "echo tick"
+
+[entry.night]
+cron = "0 3 * * *"
+task = "proj.t"
+args = [1, "two"]
+"""
+
+
+@pytest.fixture
+def beatd(tmp_path: Path) -> Beatd:
+    beatd = InProcess(tmp_path)
+    beatd("db", "upgrade")
+    (beatd.home / "entries.toml").write_text(FILE)
+    return beatd
+
+
+def test_shown_then_done_then_nothing_to_do(beatd: Beatd) -> None:
+    refused = beatd("apply", "entries.toml", status=2)
+    assert "2 added, 0 changed, 0 removed, 0 unchanged" in refused.stdout
+    assert refused.stderr.startswith("beatd: nothing was done: ")
+    assert "--yes" in refused.stderr
+    assert "+ tick" in beatd("apply", "--dry-run", "entries.toml").stdout
+    assert beatd.json("entry", "list") == []
+
+    assert beatd("apply", "--yes", "entries.toml").stdout.splitlines()[-1] == "done"
+    assert [entry["name"] for entry in beatd.json("entry", "list")] == ["night", "tick"]
+    # nothing to ask about
+    assert beatd("apply", "entries.toml").stdout == "0 added, 0 changed, 0 removed, 2 unchanged\n"
+
+    exported = beatd("export").stdout
+    assert beatd("apply", "-", input=exported).stdout == "0 added, 0 changed, 0 removed, 2 unchanged\n"
+    assert beatd("export", "t*").stdout == '[entry.tick]\nevery = "5m"\nshell = "echo tick"\n'
+
+
+def test_changes_are_told_old_and_new(beatd: Beatd) -> None:
+    beatd("apply", "--yes", "entries.toml")
+    changed = '[entry.tick]\nevery = "1h"\nshell = "echo tick"\n'
+    text = beatd("apply", "--prune", "--dry-run", "-", input=changed).stdout
+    assert text == "~ tick\n    every: 5m → 1h\n- night\n0 added, 1 changed, 1 removed, 0 unchanged\n"
+    (beatd.home / "changed.toml").write_text(changed)
+    document = beatd.json("apply", "--prune", "--yes", "changed.toml")
+    assert document == {
+        "added": [],
+        "changed": [{"name": "tick", "options": {"every": {"old": "5m", "new": "1h"}}}],
+        "removed": [{"name": "night", "options": {}}],
+        "unchanged": 0,
+        "applied": True,
+    }
+    assert [entry["name"] for entry in beatd.json("entry", "list")] == ["tick"]
+
+
+def test_everything_wrong_has_its_file_and_line_and_nothing_is_done(beatd: Beatd) -> None:
+    (beatd.home / "bad.toml").write_text(
+        '[entry.a]\ncron = "61 * * * *"\nshel = "x"\n\n[entry.b]\nevery = 10\nshell = "x"\n'
+    )
+    done = beatd("apply", "--yes", "entries.toml", "bad.toml", "none.toml", status=2)
+    places = [line.removeprefix("beatd: ").split(": ")[0] for line in done.stderr.splitlines()]
+    assert places == ["file", "bad.toml:1", "bad.toml:2", "bad.toml:3", "bad.toml:6"]
+    assert beatd.json("entry", "list") == []
+
+
+def test_a_crontab_is_taken_over_once(beatd: Beatd) -> None:
+    tab = beatd.home / "tab"
+    tab.write_text("MAILTO=me\n# Nightly dump\n0 3 * * * dump\n*/5 * * * * beat%in\n")
+    beatd.env["TZ"] = "Asia/Tokyo"
+    done = beatd("crontab", "import", "tab")
+    assert "2 added" in done.stdout
+    assert "times are those of Asia/Tokyo" in done.stdout
+    assert "tab:1: MAILTO=me is left out" in done.stderr
+    assert "2 unchanged" in beatd("crontab", "import", "tab").stdout
+    assert beatd.json("entry", "show", "beat")["options"]["stdin"] == "in\n"
+
+    tab.write_text("@daily good\n@reboot x\n* * * *\n61 * * * * y\n")
+    bad = beatd("crontab", "import", "tab", status=2)
+    assert [line.split(": ")[1] for line in bad.stderr.splitlines()] == ["tab:2", "tab:3", "tab:4"]
+    document = beatd.json("crontab", "import", "tab", "--skip-bad")
+    assert [added["name"] for added in document["added"]] == ["good"]
+    assert len(document["skipped"]) == 3

@@ -1,0 +1,155 @@
+"""`beatd entry` as a person types it: results on stdout, the rest on stderr, exit status 0, 1 or 2."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.cli.inside import InProcess
+from tests.cli.program import PROGRAM, Beatd
+
+
+@pytest.fixture
+def beatd(tmp_path: Path) -> Beatd:
+    beatd = InProcess(tmp_path)
+    beatd("db", "upgrade")
+    return beatd
+
+
+def test_an_entrys_life(beatd: Beatd) -> None:
+    assert "entry add hello" in beatd("entry", "list").stdout  # what to do next
+    assert beatd.json("entry", "list") == []
+
+    added = beatd("entry", "add", "hello", "--every", "5m", "--shell", "echo [hi]", "--env", "A=b=c")
+    assert added.stdout.startswith("added hello (active, next ")
+    taken = beatd("entry", "add", "hello", "--every", "5m", "--shell", "x", status=1)
+    assert taken.stderr.startswith("beatd: there is an entry 'hello' already")
+
+    shown = beatd.json("entry", "show", "hello")
+    assert (shown["name"], shown["state"], shown["version"], shown["error"]) == ("hello", "active", 1, None)
+    assert shown["options"] == {"every": "5m", "shell": "echo [hi]", "env": {"A": "b=c"}}
+    assert datetime.fromisoformat(shown["next_fire_time"]) > datetime.now(UTC)
+    assert shown["next_fire_time"].endswith("Z")
+    assert beatd.json("entry", "list") == [shown]
+    listing = beatd("entry", "list").stdout
+    assert "hello" in listing
+    assert "echo [hi]" in listing  # and not taken for markup
+    assert "echo [hi]" in beatd("entry", "show", "hello").stdout
+
+    changed = beatd(
+        "entry", "set", "hello", "--cron", "0 3 * * *", "--timezone", "Europe/Berlin", "--unset", "env"
+    )
+    assert changed.stdout.startswith("changed hello (active, next ")
+    assert beatd("entry", "set", "hello", "--cron", "0 3 * * *").stdout == "nothing changed\n"
+    assert beatd.json("entry", "show", "hello")["options"] == {
+        "cron": "0 3 * * *",
+        "timezone": "Europe/Berlin",
+        "shell": "echo [hi]",
+    }
+
+    assert beatd("entry", "pause", "hello").stdout == "paused hello (paused)\n"
+    assert [entry["name"] for entry in beatd.json("entry", "list", "--state", "paused")] == ["hello"]
+    assert beatd.json("entry", "list", "x*") == []
+    beatd("entry", "resume", "hello")
+
+    beatd("entry", "set", "hello", "--rename", "goodbye")
+    assert beatd("entry", "remove", "goodbye").stdout == "removed goodbye\n"
+    beatd("entry", "show", "goodbye", status=2)
+    assert beatd("entry", "restore", "goodbye", "1").stdout.startswith("restored goodbye (active")
+    assert beatd.json("entry", "show", "goodbye")["options"]["every"] == "5m"
+
+
+def test_versions_say_who_when_what(beatd: Beatd) -> None:
+    beatd("entry", "add", "hello", "--every", "5m", "--shell", "x")
+    beatd("entry", "set", "hello", "--every", "1h", "--disabled")
+    newest, first = beatd.json("entry", "versions", "hello")
+    assert newest["changes"] == {"enabled": [True, False], "every": ["5m", "1h"]}
+    assert (newest["version"], newest["door"], first["version"], first["changes"]) == (2, "cli", 1, {})
+    assert "every: 5m → 1h" in beatd("entry", "versions", "hello").stdout
+
+
+def test_coming_fire_times_in_the_zone_and_utc(beatd: Beatd) -> None:
+    beatd("entry", "add", "night", "--cron", "30 2 * * *", "--timezone", "Europe/Berlin", "--shell", "x")
+    after = "2026-03-28T02:30:00"  # in Berlin: it fires then, so it is not among those after it
+    coming = beatd.json("entry", "next", "night", "-n", "2", "--after", after)
+    assert coming["fire_times"] == ["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]
+    lines = beatd("entry", "next", "night", "-n", "1", "--after", after).stdout.splitlines()
+    assert lines[0] == "night: at 02:30 every day, Europe/Berlin"
+    assert lines[-1].split("   ") == ["Sun 2026-03-29 03:00 CEST", "2026-03-29 01:00 UTC"]
+    beatd("entry", "pause", "night")
+    assert "it is paused" in beatd("entry", "next", "night").stdout
+
+
+def test_everything_wrong_is_said_at_once(beatd: Beatd) -> None:
+    wrong = ["--cron", "61 * * * *", "--timezone", "Europe/Brelin", "--shell", "", "--priority", "999"]
+    done = beatd("entry", "add", "bad", *wrong, status=2)
+    assert done.stdout == ""
+    starts = [line.split("'")[0] for line in done.stderr.splitlines()]
+    assert starts == [
+        "beatd: timezone: ",
+        "beatd: cron: ",
+        "beatd: priority: 999: a whole number from 0 to 255",
+        "beatd: shell: ",
+    ]
+    assert beatd.json("entry", "list") == []
+
+
+BAD_INPUT = [
+    (["add", "x"], "beatd: task: None: give one of shell"),
+    (
+        ["add", "x", "--every", "5m", "--shell", "x", "--env", "A"],
+        "beatd: env: 'A': NAME=VALUE is wanted",
+    ),
+    (["add", "x", "--every", "5m", "--task", "t", "--args", "[1"], "beatd: args: '[1': not a JSON array"),
+    (["add", "x", "--priority", "high"], "--priority"),
+    (["set", "x"], "say what to change"),
+    (["set", "hello", "--unset", "quue"], "did you mean 'queue'?"),
+    (["show", "hell"], "no entry 'hell'; did you mean 'hello'?"),
+    (["next", "hello", "--after", "soon"], "beatd: after: 'soon'"),
+    (["next", "hello", "-n", "0"], "beatd: count: 0"),
+    (["list", "--state", "gone"], "beatd: state: 'gone': one of active, paused"),
+    (["restore", "hello", "7"], "no version of entry 'hello' '7'"),
+    (["trigger", "hello", "--wait-limit", "5"], "beatd: wait-limit: '5': has no unit"),
+]
+
+
+def test_bad_input_ends_with_status_2(beatd: Beatd) -> None:
+    beatd("entry", "add", "hello", "--every", "5m", "--shell", "x")
+    for arguments, said in BAD_INPUT:
+        done = beatd("entry", *arguments, status=2)
+        assert said in done.stderr
+        assert done.stdout == ""
+
+
+def test_a_triggered_run_is_recorded_and_told(beatd: Beatd) -> None:
+    beatd("entry", "add", "hello", "--every", "5m", "--shell", "x")
+    run = beatd.json("entry", "trigger", "hello")
+    assert (run["entry"], run["state"], run["origin"][:8]) == ("hello", "pending", "trigger:")
+    told = beatd("entry", "trigger", "hello").stdout
+    assert told.startswith("run ")
+    assert "runs show" in told
+    history = beatd.json("entry", "history", "hello")
+    assert [item["kind"] for item in history] == ["run", "run"]
+    assert history[1]["id"] == run["id"]
+    # nobody runs it here
+    waited = beatd("entry", "trigger", "hello", "--wait", "--wait-limit", "1s", status=1)
+    assert "is still pending" in waited.stderr
+
+
+def test_editing(beatd: Beatd) -> None:
+    beatd("entry", "add", "hello", "--every", "5m", "--shell", "x")
+    beatd.env["EDITOR"] = "true"
+    assert beatd("entry", "edit", "hello").stdout == "nothing changed\n"
+    beatd.env["EDITOR"] = "sed -i -e s/5m/7m/ -e s/hello/hi/"
+    assert beatd("entry", "edit", "hello").stdout.startswith("changed hi (active")
+    assert beatd.json("entry", "show", "hi")["options"]["every"] == "7m"
+    beatd.env["EDITOR"] = "sed -i s/7m/7/"
+    assert "every: '7': has no unit" in beatd("entry", "edit", "hi", status=2).stderr
+    # somebody else was quicker
+    beatd.env["EDITOR"] = "sh racer.sh"
+    program = beatd.home / "racer.sh"
+    program.write_text(f'{PROGRAM} entry set hi --queue q >/dev/null && sed -i s/7m/8m/ "$1"\n')
+    assert "was changed meanwhile" in beatd("entry", "edit", "hi", status=1).stderr
+    assert beatd.json("entry", "show", "hi")["options"] == {"every": "7m", "shell": "x", "queue": "q"}

@@ -1,0 +1,99 @@
+"""The public Python API, on an installation of one's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import beatd
+from beatd.client import Client
+from beatd.errors import Conflict, FieldError, InvalidInput, NotFound, SchemaMismatch
+from beatd.store import schema
+from beatd.store.engine import Database
+
+
+@pytest.fixture
+def url(sqlite_url: str) -> str:
+    database = Database.open(sqlite_url)
+    schema.upgrade(database)
+    database.close()
+    return sqlite_url
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Client]:
+    with beatd.Client(database_url=url, who="deploy") as client:
+        yield client
+
+
+def test_entries(client: Client, tmp_path: Path) -> None:
+    added = client.add("nightly", every=timedelta(hours=1), shell="true", env={"A": "b"}, expires="30m")
+    assert client.get("nightly") == added
+    assert (added.options["every"], added.options["env"]) == ("1h", {"A": "b"})
+    with pytest.raises(Conflict):
+        client.add("nightly", every="1h", shell="true")
+    with pytest.raises(InvalidInput):
+        client.add("other", every="1h", shel="true")
+    assert client.change("nightly", queue="slow", env=None).options.get("env") is None
+    with pytest.raises(Conflict):
+        client.change("nightly", version=1, queue="fast")
+    assert client.pause("nightly").state == "paused"
+    assert client.list(state="paused") == [client.get("nightly")]
+    assert client.resume("nightly").state == "active"
+    assert client.rename("nightly", "hourly").name == "hourly"
+    coming = client.next("hourly", 2)
+    assert coming.fire_times[1] - coming.fire_times[0] == timedelta(hours=1)
+    newest, *_, first = client.versions("hourly")
+    assert (newest.changed_by, newest.door, first.operation) == ("deploy", "api", "insert")
+
+    (tmp_path / "entries.toml").write_text(client.export("hour*"))
+    client.remove("hourly")
+    assert client.list() == []
+    assert client.apply(tmp_path / "entries.toml", dry_run=True).added[0].name == "hourly"
+    assert client.list() == []
+    client.apply(str(tmp_path / "entries.toml"))
+    assert client.apply(tmp_path / "entries.toml").nothing
+    with pytest.raises(NotFound):
+        client.get("nightly")
+    client.change("hourly", queue=None)
+    assert client.restore("hourly", 1).options["queue"] == "slow"
+
+
+def test_runs(client: Client) -> None:
+    client.add("once", at=datetime.now(UTC) + timedelta(hours=1), shell="true")
+    run = client.trigger("once")
+    assert client.run(run.id) == run
+    assert client.runs("once", states=["pending"]) == [run] == client.history("once")
+    assert client.wait(run.id, timedelta(0)).state == "pending"
+    assert client.trigger("once", wait=timedelta(milliseconds=1)).state == "pending"
+    assert client.revoke(run.id).done
+    assert client.runs(states=["revoked"], since=timedelta(minutes=5), limit=1)[0].id == run.id
+
+
+def test_what_is_wrong_is_said_when_it_is_made(tmp_path: Path) -> None:
+    with pytest.raises(SchemaMismatch, match="beatd db upgrade"):
+        Client(database_url=f"sqlite:///{tmp_path}/new.db")
+    with pytest.raises((InvalidInput, FieldError), match=r"database.url"):
+        Client(database_url="oracle://x")
+    with pytest.raises(InvalidInput, match="no such file"):
+        Client(config=tmp_path / "none.toml")
+
+
+def test_it_reads_a_configuration(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "beatd.toml"
+    file.write_text(f'timezone = "Asia/Tokyo"\n[database]\nurl = "{url}"\n')
+    with Client(file) as client:
+        assert client.add("x", cron="@daily", shell="true").timezone == "Asia/Tokyo"
+
+
+def test_importing_beatd_imports_nothing_heavy() -> None:
+    code = "import sys, beatd; print([m for m in ('sqlalchemy', 'celery', 'pydantic') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    with pytest.raises(AttributeError):
+        beatd.Nothing  # noqa: B018
