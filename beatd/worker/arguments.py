@@ -114,8 +114,8 @@ def _headers(field: str, value: Any) -> None:
     for name, text in value.items():
         if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
             raise FieldError(field, name, "is no name of a header", example='{"Accept": "text/html"}')
-        if "\n" in text or "\r" in text:
-            raise FieldError(f"{field}.{name}", text, "must be one line")
+        if not text.isascii() or not text.isprintable():
+            raise FieldError(f"{field}.{name}", text, "must be one line of ASCII characters")
 
 
 def _timeout(field: str, value: Any) -> None:

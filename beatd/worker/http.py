@@ -17,6 +17,8 @@ from beatd.worker.excerpt import Excerpt
 
 MOST_REDIRECTS = 5
 _CHUNK = 65_536
+#: Longest single wait: the kernel counts them in milliseconds, and not beyond 24 days.
+_LONGEST_WAIT = 86_400.0
 
 
 class RequestError(BeatdError):
@@ -44,10 +46,13 @@ def send(
     methods HTTP leaves open what is to be sent to the new place.
     """
     method = method.upper()
-    _only_web(httpx.URL(url))
+    try:
+        _only_web(httpx.URL(url))
+    except httpx.InvalidURL as error:
+        raise RequestError(f"url: {error}") from None
     deadline = _Deadline(timeout)
     client = httpx.Client(
-        timeout=timeout,
+        timeout=_LONGEST_WAIT if timeout is None else min(timeout, _LONGEST_WAIT),
         follow_redirects=method in ("GET", "HEAD"),
         max_redirects=MOST_REDIRECTS,
         headers={"User-Agent": f"beatd/{__version__}", "Accept-Encoding": "identity"},
@@ -65,7 +70,7 @@ def send(
         # The end of a connection can be the end of an answer too, and it may have been our doing.
         if not deadline.passed:
             return answer
-    raise RequestError(f"{method} {_shown(url)}: no whole answer after {timeout:g} s")
+    raise RequestError(f"{method} {_shown(url)}: no whole answer after {timeout or _LONGEST_WAIT:g} s")
 
 
 def _answer(client: httpx.Client, request: httpx.Request, output_limit: int) -> Answer:

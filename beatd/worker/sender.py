@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,7 +110,7 @@ class Sender:
             except Exception as error:
                 problem = f"{type(error).__name__}: {error}"
                 self._drop_connection()
-                threading.Event().wait(min(_PAUSE, max(0.0, item.left)))
+                time.sleep(min(_PAUSE, max(0.0, item.left)))
         return problem
 
     def _publish(self, item: _Item) -> None:

@@ -35,6 +35,8 @@ GRACE = 5.0
 _LINGER = 1.0
 _CHUNK = 65_536
 _POLL = 0.02
+#: Longest single wait: the kernel counts them in milliseconds, and not beyond 24 days.
+_LONGEST_WAIT = 86_400.0
 
 # Ends by a line or by the end of its input: the worker is done, or gone.
 _GUARD = f"""trap '' TERM INT HUP
@@ -141,10 +143,10 @@ class _Pipes:
     def _pump(self, timeout: float | None, *, until_exit: bool) -> bool:
         deadline = None if timeout is None else monotonic() + timeout
         while until_exit or self._process.stdout in self._registered():
-            left = None if deadline is None else deadline - monotonic()
-            if left is not None and left <= 0:
+            left = _LONGEST_WAIT if deadline is None else deadline - monotonic()
+            if left <= 0:
                 return False
-            for key, _ in self._selector.select(left):
+            for key, _ in self._selector.select(min(left, _LONGEST_WAIT)):
                 if key.data is not None:
                     self._move(cast(IO[bytes], key.data))
                 elif until_exit:

@@ -1,7 +1,7 @@
 """An app with tasks of all tempers, and a worker for it: `python -m tests.worker.project SETTINGS`.
 
 SETTINGS is a JSON object: broker, transport_options, how (`beatd` for `beatd.worker.run`, `celery` for
-Celery's own command in a user's app that loads the plugin), pool, concurrency.
+Celery's own command in a user's app that loads the plugin), pool, concurrency, patience (for the database).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from celery.exceptions import Ignore, Reject
 
 import beatd.broker.embedded  # noqa: F401 makes its scheme known
 from beatd import config, logs
-from beatd.worker import run
+from beatd.worker import run, run_once
 from beatd.worker.run_once import RunOnceTask
 
 app = Celery("project", set_as_current=False)
@@ -102,6 +102,7 @@ def reject() -> None:
 def main() -> None:
     settings = json.loads(sys.argv[1])
     configure(settings["broker"], settings["transport_options"])
+    run_once.PATIENCE = settings.get("patience", run_once.PATIENCE)
     pool, concurrency = settings["pool"], settings["concurrency"]
     if settings["how"] == "beatd":
         logs.configure("info", "text")

@@ -60,6 +60,7 @@ BAD: list[tuple[str, list[Any], dict[str, Any], str]] = [
     ("beatd.http", ["http://a/"], {"method": "BREW"}, "method: 'BREW': must be one of GET, HEAD,"),
     ("beatd.http", ["http://a/"], {"headers": {"A:": "b"}}, "headers: 'A:': is no name of a header"),
     ("beatd.http", ["http://a/"], {"headers": {"A": "b\r\nC: d"}}, "headers.A: 'b\\r\\nC: d': must be one"),
+    ("beatd.http", ["http://a/"], {"headers": {"A": "ü"}}, "headers.A: 'ü': must be one line of ASCII"),
     ("beatd.http", ["http://a/"], {"body": "b"}, "body: 'b': is not sent with GET or HEAD"),
     ("beatd.http", ["http://a/"], {"expected_status": "2xx"}, "expected_status: '2xx': must be a number"),
 ]

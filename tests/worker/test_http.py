@@ -77,7 +77,7 @@ def server() -> Iterator[str]:
 
 @pytest.mark.parametrize("status", [200, 204, 404, 500])
 def test_any_status_is_an_answer(server: str, status: int) -> None:
-    assert send(f"{server}/status/{status}").status == status
+    assert send(f"{server}/status/{status}", timeout=40 * 86_400).status == status
 
 
 def test_what_is_sent(server: str) -> None:
@@ -108,6 +108,11 @@ def test_the_timeout_is_for_all_of_it(server: str, part: str) -> None:
         send(f"{server}/drip/{part}", timeout=0.5)
     assert time.monotonic() - began < 2
     assert str(raised.value) == f"GET {server}/drip/{part}: no whole answer after 0.5 s"
+
+
+def test_no_url() -> None:
+    with pytest.raises(RequestError, match="url: Invalid port: 'port'"):
+        send("http://127.0.0.1:port/")
 
 
 def test_nobody_there() -> None:

@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import select
 
 from beatd.config import DatabaseSettings, Settings
-from beatd.store.models import claims
+from beatd.store.engine import Database
+from beatd.store.models import claims, metadata
 from beatd.worker import process, run_once
 from tests.services.server import free_port
-from tests.store.recording import record
+from tests.store.recording import insert_run, record
 from tests.waiting import eventually
 from tests.worker import project
 from tests.worker.conftest import Bench, Worker, both_brokers
@@ -120,6 +121,23 @@ def test_a_message_that_beatd_did_not_publish_just_runs(
 def test_called_directly_it_is_a_function(tmp_path: Path) -> None:
     assert project.note_once(str(tmp_path / "ran"), "here") == "here"
     assert (tmp_path / "ran").read_text() == "here\n"
+
+
+def test_until_the_database_can_be_used_the_message_goes_back(
+    bench: Bench, start_worker: Start, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/later.sqlite"
+    worker = start_worker(BEATD_DATABASE_URL=url, patience=0.1)
+    run_id = bench.publish("note_once", str(tmp_path / "ran"))
+    eventually(lambda: worker.text().count("claim.failed") >= 2, message="two deliveries")
+    assert bench.states(run_id) == []
+    database = Database.open(url)
+    with database.write() as connection:  # the run is there as soon as its table is
+        metadata.create_all(connection)
+        insert_run(connection, run_id, database.now(connection))
+    database.close()
+    bench.wait_for(run_id, "succeeded")
+    assert (tmp_path / "ran").read_text() == "ran\n"
 
 
 # Without a database -------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ Start = Callable[..., Worker]
 )
 def test_a_command(command: str, options: dict[str, object], status: int, output: str) -> None:
     job = Command(command, **options)  # type: ignore[arg-type]
-    assert job.run(10) == status
+    assert job.run(40 * 86_400) == status
     assert job.output == output
 
 
