@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from celery import Celery
 
+from beatd.broker import embedded
 from beatd.broker.app import driver_type, embedded_broker, load_app
 from beatd.broker.publisher import Publisher, open_publisher
 from beatd.broker.reports import ReportsConsumer
@@ -58,5 +59,8 @@ def reports_queue_name(installation: str) -> str:
 
 
 def publish_again_after(app: Celery) -> timedelta | None:
-    """None for a broker that soon delivers again what a killed worker had taken."""
-    return None if driver_type(app) == "amqp" else _PUBLISH_AGAIN_AFTER
+    """None for a broker that at once delivers again what a killed worker had taken."""
+    url = str(app.conf.broker_write_url or app.conf.broker_url or "")
+    if driver_type(app) == "amqp" or url.startswith(f"{embedded.SCHEME}://"):
+        return None
+    return _PUBLISH_AGAIN_AFTER

@@ -30,6 +30,9 @@ from beatd.store.models import FINAL_STATES, claims, nudges, runs, suppressions
 #: A run that is still `published` this long after its expiry counts as expired.
 EXPIRY_SLACK = timedelta(seconds=60)
 
+#: A run that no worker has claimed is published so many times at the most.
+MOST_ATTEMPTS = 5
+
 UNPUBLISHED = "expired before it could be published"
 
 
@@ -268,12 +271,14 @@ def publish_again(
     """Puts run-once runs that no worker has claimed back into the outbox.
 
     For brokers that forget a message when the worker holding it is killed. Doing it in vain is
-    harmless: the run is claimed before it starts.
+    harmless, for the run is claimed before it starts, but it is not done without end: a queue that no
+    worker serves would only grow.
     """
     unclaimed = ~exists().where(claims.c.run_id == runs.c.id)
     overdue = and_(
         runs.c.state == "published",
         runs.c.run_once,
+        runs.c.attempt < MOST_ATTEMPTS,
         runs.c.published_at < now - after,
         or_(runs.c.expires_at.is_(None), runs.c.expires_at > now),
         unclaimed,
