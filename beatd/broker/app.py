@@ -51,6 +51,7 @@ def _own_app(default_queue: str, timezone: str) -> Celery:
         enable_utc=True,
         timezone=timezone,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # an outage of hours must not end the workers
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
     )

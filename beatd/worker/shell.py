@@ -43,6 +43,17 @@ _GUARD = f"""trap '' TERM INT HUP
 read -r line || {{ kill -s TERM -- "-$1"; sleep {GRACE:g}; kill -s KILL -- "-$1"; }}"""
 
 
+#: What the worker was told, or the manager that started it; no business of commands.
+_OWN = (
+    "BEATD_",
+    "CELERY_",
+    "FORKED_BY_MULTIPROCESSING",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_",
+    "CREDENTIALS_DIRECTORY",
+)
+
+
 class CommandError(BeatdError):
     """A command ended otherwise than expected, or could not be started. Its text is for the history."""
 
@@ -60,10 +71,12 @@ class Command:
         stdin: str | None = None,
         output_limit: int = 65_536,
     ) -> None:
-        """`cwd` is the user's home folder if not given; `env` is added to the worker's environment."""
+        """`cwd` is the user's home folder if not given; `env` is added to the worker's environment, which
+        is passed on without what concerns the worker alone: its settings hold passwords.
+        """
         self._arguments = [shell, "-c", command]
         self._cwd = cwd or _home()
-        self._environment = {**os.environ, **(env or {})}  # noqa: TID251 passed on, not read
+        self._environment = {**_inherited(), **(env or {})}
         self._stdin = memoryview((stdin or "").encode("utf-8", "surrogateescape"))
         self._output = Excerpt(output_limit)
 
@@ -231,3 +244,8 @@ def _signal_group(group: int, number: int) -> bool:
 def _home() -> str:
     home = Path.home()
     return str(home) if home.is_dir() else "/"
+
+
+def _inherited() -> dict[str, str]:
+    environment = os.environ  # noqa: TID251 passed on, not read
+    return {name: value for name, value in environment.items() if not name.startswith(_OWN)}

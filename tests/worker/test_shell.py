@@ -183,3 +183,15 @@ def sleepers() -> list[psutil.Process]:
     """Processes that this file's commands started, dead ones aside."""
     found = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "1000"]]
     return [p for p in found if is_alive(p)]
+
+
+def test_a_command_is_not_told_the_worker_s_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEATD_DATABASE_URL", "postgresql://beatd:secret@localhost/beatd")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
+    command = Command("env", env={"BEATD_ENTRY": "backup"})
+    command.run()
+    told = dict(line.split("=", 1) for line in command.output.splitlines() if "=" in line)
+    assert told["BEATD_ENTRY"] == "backup"
+    assert told["LANG"] == "de_DE.UTF-8"
+    assert not {"BEATD_DATABASE_URL", "NOTIFY_SOCKET"} & set(told)
