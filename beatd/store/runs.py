@@ -56,7 +56,9 @@ def record(connection: Connection, dialect: Dialect, rows: Sequence[dict[str, An
     """Inserts runs; those that exist already are passed over. Returns the ones inserted here."""
     if not rows:
         return []
-    inserted = connection.execute(dialect.insert_new(runs), list(rows)).rowcount
+    # PostgreSQL's driver is asked for the count of an insert only where it is wanted
+    statement = dialect.insert_new(runs).execution_options(preserve_rowcount=True)
+    inserted = connection.execute(statement, list(rows)).rowcount
     new = [_outbox_run(row) for row in rows]
     if inserted == len(rows):
         return new
@@ -312,7 +314,8 @@ def take_nudges(connection: Connection, dialect: Dialect, limit: int) -> int:
         ).scalars()
     )
     if ids:
-        connection.execute(delete(nudges).where(nudges.c.id.in_(ids)))
+        by_key = delete(nudges).where(nudges.c.id == bindparam("b_id"))  # as of changes: see timers
+        connection.execute(by_key, [{"b_id": id_} for id_ in ids])
     return len(ids)
 
 
