@@ -8,10 +8,13 @@ from typing import Annotated, Any
 
 import click
 import typer
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from beatd.cli.entry_options import options_given, with_entry_options
-from beatd.cli.output import JsonOption, first_line, print_json, span_text, styled, table
+from beatd.cli.output import JsonOption, first_line, print_json, said_by, span_text, styled, table
 from beatd.cli.state import State
 from beatd.cli.times import NONE, zone_of, zoned
 from beatd.errors import BeatdError
@@ -22,6 +25,9 @@ from beatd.schedules import parse_duration
 from beatd.store.history import Run, Suppressed
 
 app = typer.Typer(no_args_is_help=True, help="Add, list, change, pause, trigger … entries.")
+
+#: Columns that the last column of a table has at least.
+_NARROWEST = 12
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The entry.", show_default=False)]
 
@@ -174,13 +180,12 @@ def list_entries(
     if not found:
         return _nothing(state, "no such entry" if patterns or state_wanted else "no entries yet")
     listed = table("name", "state", "schedule", "next", "runs", whole=["state", "next"])
-    listed.columns[-1].no_wrap, listed.columns[-1].overflow = True, "ellipsis"
     for entry in found:
         coming = zoned(entry.next_fire_time, zone_of(entry.timezone))
         listed.add_row(
             Text(entry.name), styled(entry.state), Text(entry.schedule), coming, Text(first_line(entry.what))
         )
-    state.out.print(listed)
+    print_fitted(state.out, listed)
     return None
 
 
@@ -257,7 +262,6 @@ def history(
     if not found:
         return _nothing(state, "nothing has happened yet", f"entry trigger {name} --wait")
     listed = table("fire time", "state", "took", "run", "what", whole=["fire time", "state", "took", "run"])
-    listed.columns[-1].no_wrap, listed.columns[-1].overflow = True, "ellipsis"
     zone = zone_of(next((run.timezone for run in found if isinstance(run, Run)), None), context.timezone)
     for item in found:
         if isinstance(item, Run):
@@ -265,7 +269,7 @@ def history(
                 zoned(item.fire_time, zone), styled(item.state), took(item), item.id[:8], outcome(item)
             )
         else:
-            count = f"{item.count}{'' if item.exact else ' or more'} since {zoned(item.first_fire_at, zone)}"
+            count = f"{item.count}{'' if item.exact else ' or more'} fires since {zoned(item.first_fire_at, zone)}"
             listed.add_row(
                 zoned(item.last_fire_at, zone),
                 Text(f"no run: {item.reason}", style="yellow"),
@@ -273,7 +277,7 @@ def history(
                 NONE,
                 "1 fire" if item.count == 1 else f"{count}",
             )
-    state.out.print(listed)
+    print_fitted(state.out, listed)
     return None
 
 
@@ -299,9 +303,18 @@ def versions(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
 # How it looks
 
 
+def print_fitted(out: Console, listed: Table) -> None:
+    """Prints a table whose last column takes what the others leave of the line."""
+    *others, last = listed.columns
+    # between columns there are three blanks
+    taken = sum(3 + max(cell_len(str(cell)) for cell in (column.header, *column.cells)) for column in others)
+    last.no_wrap, last.overflow, last.max_width = True, "ellipsis", max(out.width - taken, _NARROWEST)
+    out.print(listed)
+
+
 def outcome(run: Run) -> Text:
     """The first line of what a run left behind."""
-    return Text(first_line(run.error or run.reason or run.result))
+    return Text(said_by(run.state, run.result, run.error, run.reason))
 
 
 def took(run: Run) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
-from beatd.cli.entry import context_of, outcome, took
+from beatd.cli.entry import context_of, outcome, print_fitted, took
 from beatd.cli.output import JsonOption, plain, print_json, styled, table
 from beatd.cli.state import State
 from beatd.cli.times import zone_of, zoned
@@ -51,7 +52,7 @@ def list_runs(
     elif json:
         print_json(found)
     elif found:
-        state.out.print(_table(context, found))
+        print_fitted(state.out, _table(context, found))
     else:
         _nothing(state, filtered=bool(entry or states or since))
 
@@ -141,10 +142,9 @@ def _print_line(state: State, context: Context, run: Run, json: bool) -> None:
     state.out.print(line, no_wrap=True, overflow="ellipsis")
 
 
-def _table(context: Context, found: list[Run]) -> Any:
+def _table(context: Context, found: list[Run]) -> Table:
     whole = ["fire time", "state", "took", "run"]
     listed = table("fire time", "entry", "state", "took", "run", "what", right=["took"], whole=whole)
-    listed.columns[-1].no_wrap, listed.columns[-1].overflow = True, "ellipsis"
     for run in found:
         fire_time = zoned(run.fire_time, zone_of(run.timezone, context.timezone))
         listed.add_row(
