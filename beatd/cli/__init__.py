@@ -109,9 +109,9 @@ def main() -> None:
         _fail(state, error, _exit_status(error))
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        _fail(state, f"{error.filename or type(error).__name__}: {error.strerror or error}", 1)
     except Exception as error:
-        if state.debugging:
-            raise
         _fail(state, f"{type(error).__name__}: {error} (a bug; BEATD_LOG_LEVEL=debug shows where)", 1)
     finally:
         state.close()

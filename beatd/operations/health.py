@@ -291,6 +291,8 @@ def check_database(database: Database) -> list[Finding]:
             after = clock.wall()
     except BeatdError as error:
         hint = "start it, or correct database.url (BEATD_DATABASE_URL)"
+        if database.dialect.name == "sqlite":
+            hint = "look at the file and its folder: owner, mode, free space"
         return [Finding("database", "problem", str(error), hint)]
     return [
         _server(database, server),
@@ -365,6 +367,8 @@ def _broker(settings: Settings, connect: Callable[[], Any]) -> Iterator[Finding]
         yield Finding("broker", "problem", redact(str(error)), "correct the configuration")
     except BeatdError as error:
         hint = "start it, or correct broker.url (BEATD_BROKER_URL)"
+        if not settings.broker.url and not settings.celery.app:
+            hint = "look at its folder: owner, mode, free space"
         yield Finding("broker", "problem", redact(str(error)), hint)
 
 
