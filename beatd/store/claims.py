@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import Enum
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -29,7 +28,7 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from beatd.store.engine import Database
 from beatd.store.models import FINAL_STATES, claims, runs
-from beatd.store.types import Instant
+from beatd.store.types import Instant, is_run_id
 
 
 class Claim(Enum):
@@ -50,7 +49,7 @@ def take(database: Database, run_id: str, worker: str, lease: timedelta, retries
     attempt before, whatever its expiry, for expiry governs the first start only. Raises
     DatabaseUnavailable.
     """
-    if not _is_uuid(run_id):
+    if not is_run_id(run_id):
         return Claim.UNKNOWN_RUN
     with database.write() as connection:
         if retries and _take_again(connection, run_id, worker, lease, retries):
@@ -128,14 +127,6 @@ def _own(run_id: str, worker: str) -> Any:
     return update(claims).where(
         claims.c.run_id == run_id, claims.c.worker == worker, claims.c.ended_at.is_(None)
     )
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 # The database's time, within a statement

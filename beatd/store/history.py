@@ -146,7 +146,7 @@ def runs_where(
     limit: int,
 ) -> list[Run]:
     """Newest fire time first; `since` is the earliest fire time."""
-    query = _query().order_by(runs.c.fire_time.desc(), runs.c.id).limit(limit)
+    query = _query().order_by(runs.c.fire_time.desc(), runs.c.id.desc()).limit(limit)
     if entry_id is not None:
         query = query.where(runs.c.entry_id == entry_id)
     if states:

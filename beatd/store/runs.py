@@ -23,9 +23,10 @@ from sqlalchemy import (
     update,
 )
 
-from beatd.reports import Report
+from beatd.reports import RANKS, Report
 from beatd.store.dialects import Dialect
 from beatd.store.models import FINAL_STATES, claims, nudges, runs, suppressions
+from beatd.store.types import is_run_id
 
 #: A run that is still `published` this long after its expiry counts as expired.
 EXPIRY_SLACK = timedelta(seconds=60)
@@ -184,6 +185,17 @@ _REPORTED = (
     )
 )
 
+_STARTED_LATE = (
+    update(runs)
+    .where(
+        runs.c.id == bindparam("b_id"),
+        runs.c.retries == bindparam("b_retries"),
+        runs.c.report_rank > RANKS["started"],
+        or_(runs.c.started_at.is_(None), runs.c.started_at < bindparam("b_started_at")),
+    )
+    .values(started_at=bindparam("b_started_at"))
+)
+
 
 def apply_reports(connection: Connection, reports: Iterable[Report], now: datetime) -> int:
     """Writes what workers told; returns how many runs it was news for.
@@ -194,14 +206,28 @@ def apply_reports(connection: Connection, reports: Iterable[Report], now: dateti
     """
     by_run: dict[str, list[Report]] = {}
     for report in reports:
-        by_run.setdefault(report.run_id, []).append(report)
+        if is_run_id(report.run_id):
+            by_run.setdefault(report.run_id, []).append(report)
     if not by_run:
         return 0
     query = select(runs.c.id, runs.c.lost_after).where(runs.c.id.in_(list(by_run)))
     known = {row.id: row.lost_after for row in connection.execute(query)}
     # in the order of ids: two daemons that close the same runs lock them in the same order
     rows = [_reported(by_run[id_], now + timedelta(seconds=known[id_])) for id_ in sorted(known)]
-    return connection.execute(_REPORTED, rows).rowcount if rows else 0
+    if not rows:
+        return 0
+    news = connection.execute(_REPORTED, rows).rowcount
+    if news < len(rows):
+        _complete(connection, [report for id_ in sorted(known) for report in by_run[id_]])
+    return news
+
+
+def _complete(connection: Connection, told: Sequence[Report]) -> None:
+    """Of an attempt that is known to have gone on, a late report still tells when it started."""
+    started = [report for report in told if report.state == "started"]
+    if started:
+        rows = [{"b_id": r.run_id, "b_retries": r.retries, "b_started_at": r.at} for r in started]
+        connection.execute(_STARTED_LATE, rows)
 
 
 def _reported(told: list[Report], lost_at: datetime) -> dict[str, Any]:
@@ -214,13 +240,20 @@ def _reported(told: list[Report], lost_at: datetime) -> dict[str, Any]:
         "b_state": last.state,
         "b_retries": last.order[0],
         "b_rank": last.order[1],
-        "b_worker": last.worker,
+        "b_worker": _storable(last.worker),
         "b_started_at": started[-1] if started else None,
         "b_finished_at": last.at if final else None,
         "b_lost_at": None if final else lost_at,
-        "b_result": last.result,
-        "b_error": last.error,
+        "b_result": _storable(last.result),
+        "b_error": _storable(last.error),
     }
+
+
+def _storable(told: str | None) -> str | None:
+    """What every database takes: PostgreSQL stores no NUL, and none what UTF-8 cannot say."""
+    if told is None:
+        return None
+    return told.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def close_unpublished(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
@@ -342,8 +375,12 @@ def cut_long_histories(connection: Connection, keep: int, limit: int) -> int:
 def _delete_runs(connection: Connection, ids: list[str]) -> int:
     if not ids:
         return 0
-    connection.execute(delete(claims).where(claims.c.run_id.in_(ids)))
-    return connection.execute(delete(runs).where(runs.c.id.in_(ids))).rowcount
+    # a late report may have revived one of them since
+    still_final = and_(runs.c.id.in_(ids), runs.c.state.in_(FINAL_STATES))
+    deleted = connection.execute(delete(runs).where(still_final)).rowcount
+    gone = ~exists().where(runs.c.id == claims.c.run_id)
+    connection.execute(delete(claims).where(claims.c.run_id.in_(ids), gone))
+    return deleted
 
 
 def _cut_suppressions(connection: Connection, before: datetime, limit: int) -> int:

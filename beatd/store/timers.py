@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy import Connection, bindparam, delete, func, or_, select
 
 from beatd.store.dialects import Dialect
 from beatd.store.models import OPEN_STATES, entries, entry_changes, entry_versions, runs, suppressions, timers
@@ -36,7 +36,9 @@ def take_changes(connection: Connection, dialect: Dialect, limit: int) -> list[i
     query = select(entry_changes.c.id, entry_changes.c.entry_id).order_by(entry_changes.c.id).limit(limit)
     rows = connection.execute(dialect.skip_locked(query)).all()
     if rows:
-        connection.execute(delete(entry_changes).where(entry_changes.c.id.in_([row.id for row in rows])))
+        # one by one: of a list of keys MariaDB may make a scan, which waits for what other nodes took
+        by_key = delete(entry_changes).where(entry_changes.c.id == bindparam("b_id"))
+        connection.execute(by_key, [{"b_id": row.id} for row in rows])
     return list(dict.fromkeys(row.entry_id for row in rows))
 
 
@@ -70,6 +72,9 @@ def take_due(
         .order_by(timers.c.next_due_at)
         .limit(limit)
     )
+    for name in ("mysql", "mariadb"):
+        # without it MariaDB may sort what is due, and lock all of it for one batch
+        query = query.with_hint(timers, "FORCE INDEX (ix_timers_next_due_at)", name)
     return [Timer(*row) for row in connection.execute(dialect.skip_locked(query))]
 
 
@@ -108,14 +113,17 @@ def current_versions(connection: Connection, entry_ids: Sequence[int]) -> dict[i
 
 
 def versions_since(connection: Connection, planned: Iterable[Timer]) -> dict[int, list[int]]:
-    """For each timer the versions from the planned one on, oldest first."""
-    wanted = {timer.entry_id: timer.planned_version for timer in planned}
-    found: dict[int, list[int]] = {entry_id: [] for entry_id in wanted}
-    if not wanted:
+    """For each of these timers, as they are stored, the versions from the planned one on, oldest first."""
+    found: dict[int, list[int]] = {timer.entry_id: [] for timer in planned}
+    if not found:
         return found
     table = entry_versions
-    conditions = [and_(table.c.entry_id == id_, table.c.version >= since) for id_, since in wanted.items()]
-    query = select(table.c.entry_id, table.c.version).where(or_(*conditions)).order_by(table.c.version)
+    query = (
+        select(table.c.entry_id, table.c.version)
+        .join(timers, timers.c.entry_id == table.c.entry_id)
+        .where(timers.c.entry_id.in_(list(found)), table.c.version >= timers.c.planned_version)
+        .order_by(table.c.version)
+    )
     for row in connection.execute(query):
         found[row.entry_id].append(row.version)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import DateTime, String, Text, types
 from sqlalchemy.dialects import mysql, postgresql
@@ -57,6 +58,15 @@ RunId = (
     .with_variant(postgresql.UUID(as_uuid=False), "postgresql")
     .with_variant(mysql.CHAR(36, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
 )
+
+
+def is_run_id(text: str) -> bool:
+    """Whether it is in that form. PostgreSQL refuses a whole statement for one value that is no UUID."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
 
 #: Names that are compared byte by byte, as cron and Celery compare theirs.
 Name = String(200).with_variant(
