@@ -89,12 +89,20 @@ def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -
     return made
 
 
+def print_hanging(out: Console, head: Text, body: Text) -> None:
+    """`body` beside `head`, and where the terminal is too narrow for it, below itself."""
+    for line in body.wrap(out, max(20, out.width - head.cell_len), overflow="fold"):
+        line.rstrip()
+        out.print(Text.assemble(head, line), soft_wrap=True)
+        head = Text(" " * head.cell_len)
+
+
 def print_findings(out: Console, findings: Iterable[Finding]) -> None:
     """One line a finding, what to do about it below."""
     for finding in findings:
-        out.print(_MARKS[finding.level], f"{finding.check:<13}", Text(finding.text), soft_wrap=True)
+        print_hanging(out, Text.assemble(_MARKS[finding.level], f" {finding.check:<13} "), Text(finding.text))
         if finding.hint:
-            out.print(" " * 15, Text(f"-> {finding.hint}", style="dim"), soft_wrap=True)
+            print_hanging(out, Text(" " * 16 + "-> ", style="dim"), Text(finding.hint, style="dim"))
 
 
 def styled(state: str) -> Text:

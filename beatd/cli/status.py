@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from beatd import __version__
-from beatd.cli.output import JsonOption, ago, print_json, said_by, span_text, styled
+from beatd.cli.output import JsonOption, ago, print_hanging, print_json, said_by, span_text, styled
 from beatd.cli.state import State
 from beatd.operations import health
 from beatd.operations.health import Activity, Lateness, Status
@@ -42,12 +42,13 @@ def _print(out: Console, found: Status) -> None:
     if found.activity is not None:
         _print_activity(out, found.activity)
     for trouble in found.troubles:
-        out.print(Text.assemble(("✗ ", "bold red"), trouble), soft_wrap=True)
+        print_hanging(out, Text("✗ ", style="bold red"), Text(trouble))
 
 
 def _section(out: Console, title: str, lines: Iterable[str | Text]) -> None:
     for number, line in enumerate(lines):
-        out.print(Text.assemble((f"{'' if number else title:<15}", "bold"), line), soft_wrap=True)
+        head = Text(f"{'' if number else title:<15}", style="bold")
+        print_hanging(out, head, Text(line) if isinstance(line, str) else line)
 
 
 def _configuration(found: Status) -> Iterable[str | Text]:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from beatd import __version__, config
 from beatd.cli.children import Children, Ended, Said, this_program
-from beatd.cli.output import first_line, said_by, span_text, styled
+from beatd.cli.output import first_line, print_hanging, said_by, span_text, styled
 from beatd.cli.setup import print_next
 from beatd.cli.state import State
 from beatd.clock import monotonic
@@ -90,7 +90,7 @@ def _print_header(state: State, database: Database, samples: int) -> None:
         lines["schedulers"] = f"{others} at work already; this one joins"
     state.out.print(Text(f"beatd {__version__}", style="bold"))
     for name, value in lines.items():
-        state.out.print(Text.assemble((f"  {name:<11}", "dim"), value), soft_wrap=True)
+        print_hanging(state.out, Text(f"  {name:<11}", style="dim"), Text(value))
     state.out.print("\nIn another terminal:")
     print_next(
         state,
