@@ -225,7 +225,7 @@ def _json(field: str, value: Any, kind: type[_T], example: str) -> _T:
     wanted = "a JSON array" if kind is list else "a JSON object"
     try:
         parsed = json.loads(_text(field, value), parse_constant=_refuse_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FieldError(field, value, f"not {wanted}: {error}", example=example) from error
     if not isinstance(parsed, kind):
         raise FieldError(field, value, f"not {wanted}", example=example)

@@ -105,7 +105,10 @@ class Database:
     def dedicated(self) -> Any:
         """A driver's own connection for the caller to keep and close. Raises DatabaseUnavailable."""
         with self._translated():
-            pooled = self.engine.raw_connection()
+            try:
+                pooled = self.engine.raw_connection()
+            except self.engine.dialect.loaded_dbapi.Error as error:  # below what SQLAlchemy wraps
+                raise DatabaseUnavailable(f"database {self.name}: {_first_line(error)}") from error
             connection = pooled.driver_connection
             pooled.detach()
             return connection

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from beatd.errors import DatabaseUnavailable
 from beatd.store.engine import Database
 
@@ -16,16 +19,22 @@ class Listener:
         """Raises DatabaseUnavailable."""
         self._name = database.name
         self._driver = database.dedicated()
-        self._driver.autocommit = True
-        self._driver.execute(f"LISTEN {CHANNEL}")
+        with self._explained():
+            self._driver.autocommit = True
+            self._driver.execute(f"LISTEN {CHANNEL}")
 
     def wait(self, timeout: float) -> bool:
         """Whether something changed within `timeout` seconds. Raises DatabaseUnavailable."""
-        try:
+        with self._explained():
             return next(self._driver.notifies(timeout=timeout, stop_after=1), None) is not None
-        except Exception as error:
-            lines = str(error).splitlines() or [type(error).__name__]
-            raise DatabaseUnavailable(f"database {self._name}: {lines[0]}") from error
 
     def close(self) -> None:
         self._driver.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            lines = str(error).splitlines() or [type(error).__name__]
+            raise DatabaseUnavailable(f"database {self._name}: {lines[0]}") from error
