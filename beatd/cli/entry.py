@@ -269,13 +269,13 @@ def history(
                 zoned(item.fire_time, zone), styled(item.state), took(item), item.id[:8], outcome(item)
             )
         else:
-            count = f"{item.count}{'' if item.exact else ' or more'} fires since {zoned(item.first_fire_at, zone)}"
+            count = f"{item.count}{'' if item.exact else ' or more'}"
             listed.add_row(
                 zoned(item.last_fire_at, zone),
                 Text(f"no run: {item.reason}", style="yellow"),
                 NONE,
                 NONE,
-                "1 fire" if item.count == 1 else f"{count}",
+                "1 fire" if item.count == 1 else f"{count} fires since {zoned(item.first_fire_at, zone)}",
             )
     print_fitted(state.out, listed)
     return None

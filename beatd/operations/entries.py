@@ -91,7 +91,7 @@ def add(context: Context, name: str, options: Options) -> Entry:
     with context.database.write() as transaction:
         now = context.database.now(transaction)
         definition = writing.checked(context, written, now)
-        _refuse_past(definition, options, now)
+        _refuse_past(definition, written.columns, now)
         if store.get(transaction, name) is not None:
             raise Conflict(f"there is an entry {name!r} already: choose another name, or change that one")
         writing.insert(context, transaction, [written.columns])
@@ -106,9 +106,7 @@ def change(context: Context, name: str, options: Options, *, version: int | None
     with context.database.write() as transaction:
         entry = _found(transaction, name, lock=True)
         _require_version(entry, version)
-        return _update(
-            context, transaction, entry, changed_columns(entry.columns, options), options, "change"
-        )
+        return _update(context, transaction, entry, changed_columns(entry.columns, options), "change")
 
 
 def replace(context: Context, name: str, options: Options, *, version: int | None = None) -> Entry:
@@ -117,7 +115,7 @@ def replace(context: Context, name: str, options: Options, *, version: int | Non
         entry = _found(transaction, name, lock=True)
         _require_version(entry, version)
         written = new_columns(str(options.get("name", name)), options)
-        return _update(context, transaction, entry, written, options, "change")
+        return _update(context, transaction, entry, written, "change")
 
 
 def pause(context: Context, name: str) -> Entry:
@@ -145,7 +143,7 @@ def restore(context: Context, name: str, version: int) -> Entry:
         entry = store.get(transaction, name, lock=True)
         columns = _columns_at(transaction, name, version) | {"name": name}
         if entry is not None:
-            return _update(context, transaction, entry, Written(columns), {}, "restore")
+            return _update(context, transaction, entry, Written(columns), "restore")
         now = context.database.now(transaction)
         writing.checked(context, Written(columns), now)
         writing.insert(context, transaction, [columns], "restore")
@@ -247,14 +245,13 @@ def _update(
     transaction: Transaction,
     entry: StoredEntry,
     written: Written,
-    options: Options,
     action: str,
 ) -> Entry:
     now = context.database.now(transaction)
     definition = writing.checked(context, written, entry.created_at)
     columns = written.columns
     if _SCHEDULE_OPTIONS & writing.changes(entry.columns, columns).keys():
-        _refuse_past(definition, options, now)
+        _refuse_past(definition, columns, now)
     writing.update(context, transaction, [(entry, columns)], action)
     return _view(context, _found(transaction, str(columns["name"])), now)
 
@@ -268,11 +265,11 @@ def _switch(context: Context, name: str, enabled: bool, action: str) -> Entry:
         return _view(context, _found(transaction, name), context.database.now(transaction))
 
 
-def _refuse_past(definition: Definition, options: Options, now: datetime) -> None:
+def _refuse_past(definition: Definition, columns: Mapping[str, Any], now: datetime) -> None:
     """An entry that would never fire is a mistake of the person who writes it."""
     if next_fire_time(definition.schedule, now) is None:
-        field = "end_at" if options.get("end_at") else "at"
-        raise FieldError(field, options.get(field), "is in the past: the entry would never fire")
+        field = "end_at" if columns["end_at"] else "at"
+        raise FieldError(field, columns[field], "is in the past: the entry would never fire")
 
 
 def _view(context: Context, entry: StoredEntry, now: datetime) -> Entry:

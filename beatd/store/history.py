@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Select, and_, bindparam, func, insert, select, update
 
 from beatd.store.dialects import Dialect
 from beatd.store.entries import Transaction
@@ -146,9 +146,12 @@ def runs_where(
     limit: int,
 ) -> list[Run]:
     """Newest fire time first; `since` is the earliest fire time."""
-    query = _query().order_by(runs.c.fire_time.desc(), runs.c.id.desc()).limit(limit)
-    if entry_id is not None:
-        query = query.where(runs.c.entry_id == entry_id)
+    query = _query().order_by(runs.c.fire_time.desc()).limit(limit)
+    # each in the order of an index, so that only `limit` rows are read
+    if entry_id is None:
+        query = query.order_by(runs.c.id.desc())
+    else:
+        query = query.where(runs.c.entry_id == entry_id).order_by(runs.c.origin.desc())
     if states:
         query = query.where(runs.c.state.in_(states))
     if since is not None:
@@ -165,10 +168,14 @@ def runs_like(transaction: Transaction, lowest: str, highest: str, limit: int = 
 def news(transaction: Transaction, since: datetime, entry_id: int | None = None) -> list[Run]:
     """Runs that were recorded, or ended, at `since` or later; oldest fire time first."""
     recorded = and_(runs.c.fire_time >= since - _RECENT, runs.c.recorded_at >= since)
-    query = _query().where(or_(runs.c.finished_at >= since, recorded)).order_by(runs.c.fire_time, runs.c.id)
-    if entry_id is not None:
-        query = query.where(runs.c.entry_id == entry_id)
-    return _runs(transaction, query)
+    found: dict[str, Run] = {}
+    # one query for each index: of an OR, SQLite makes a scan
+    for what in (recorded, runs.c.finished_at >= since):
+        query = _query().where(what)
+        if entry_id is not None:
+            query = query.where(runs.c.entry_id == entry_id)
+        found |= {run.id: run for run in _runs(transaction, query)}
+    return sorted(found.values(), key=lambda run: (run.fire_time, run.id))
 
 
 def suppressed(

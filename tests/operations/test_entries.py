@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -303,3 +304,34 @@ def test_the_default_zone_is_the_configurations(embedded: Context) -> None:
     assert added.timezone == "Europe/Berlin"
     assert added.next_fire_time is not None
     assert added.next_fire_time.hour == 11
+
+
+# Several people at once
+
+
+def test_of_many_that_add_one_name_one_wins(context: Context) -> None:
+    def add(number: int) -> str:
+        try:
+            entries.add(replace(context, who=f"p{number}"), "tick", {**EVERY, "queue": f"q{number}"})
+        except Conflict:
+            return "conflict"
+        return "added"
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(add, range(6))) == ["added"] + ["conflict"] * 5
+    assert len(rows(context, table)) == len(rows(context, audit)) == 1
+
+
+def test_changes_at_once_are_made_one_after_the_other(context: Context) -> None:
+    entries.add(context, "tick", EVERY)
+    with ThreadPoolExecutor(6) as pool:
+        list(
+            pool.map(
+                lambda n: entries.change(replace(context, who=f"p{n}"), "tick", {"queue": f"q{n}"}), range(12)
+            )
+        )
+    made = entries.versions(context, "tick")[:-1]
+    assert [version.version for version in made] == list(range(13, 1, -1))
+    # each is signed by the one who made it
+    for version in made:
+        assert version.changes["queue"][1] == f"q{str(version.changed_by)[1:]}"
