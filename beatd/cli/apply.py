@@ -21,7 +21,7 @@ from beatd.operations.export import toml
 
 def apply(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Entries files; - is standard input.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Entries files; - is standard input.")],
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove entries that are in none of the files.")
     ] = False,
@@ -48,7 +48,7 @@ def apply(
 def export(
     ctx: typer.Context,
     patterns: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]…", help="Names or globs.", show_default=False)
+        list[str] | None, typer.Argument(metavar="NAME", help="Names or globs.", show_default=False)
     ] = None,
 ) -> None:
     """Print the entries as TOML; applying that changes nothing."""

@@ -16,7 +16,7 @@ from beatd.cli.state import State
 from beatd.migrate.crontab import importer
 from beatd.operations.apply import Source
 
-app = typer.Typer(no_args_is_help=True, help="Bring crontab lines over.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Bring crontab lines over.")
 
 
 @app.callback()

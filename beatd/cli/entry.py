@@ -24,7 +24,12 @@ from beatd.operations.entries import Entry
 from beatd.schedules import parse_duration
 from beatd.store.history import Run, Suppressed
 
-app = typer.Typer(no_args_is_help=True, help="Add, list, change, pause, trigger … entries.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Add, list, change, pause, trigger … entries."
+)
+
+#: After this a run that nobody has begun deserves a word.
+_PATIENCE = timedelta(seconds=5)
 
 #: Columns that the last column of a table has at least.
 _NARROWEST = 12
@@ -164,7 +169,7 @@ def trigger(
 def list_entries(
     ctx: typer.Context,
     patterns: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]…", help="Names or globs.", show_default=False)
+        list[str] | None, typer.Argument(metavar="NAME", help="Names or globs.", show_default=False)
     ] = None,
     state_wanted: Annotated[
         str | None,
@@ -285,7 +290,8 @@ def history(
 def versions(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
     """Show every version of an entry: who, when, what changed."""
     state: State = ctx.obj
-    found = entries.versions(context_of(state), name)
+    context = context_of(state)
+    found = entries.versions(context, name)
     if json:
         return print_json(found)
     listed = table("version", "when", "who", "what", right=["version"], whole=["version", "when"])
@@ -295,7 +301,9 @@ def versions(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
         ]
         who = f"{version.changed_by or NONE} ({version.door or 'SQL'})"
         what = "\n".join(changes) or {"insert": "added", "delete": "removed"}.get(version.operation, "")
-        listed.add_row(str(version.version), zoned(version.changed_at, UTC), Text(who), Text(what))
+        listed.add_row(
+            str(version.version), zoned(version.changed_at, zone_of(context.timezone)), Text(who), Text(what)
+        )
     state.out.print(listed)
     return None
 
@@ -329,14 +337,23 @@ def _history_item(item: Run | Suppressed) -> dict[str, Any]:
 
 
 def _follow(state: State, context: Context, run: Run, limit: timedelta, *, quiet: bool) -> Run:
-    def tell(changed: Run) -> None:
-        state.err.print(Text.assemble(f"run {changed.id[:8]} ", styled(changed.state)))
+    told: set[str] = set()
 
-    ended = runs.wait(context, run.id, limit, (lambda changed: None) if quiet else tell)
+    def tell(changed: Run) -> None:
+        if not quiet and changed.state not in told:
+            state.err.print(Text.assemble(f"run {changed.id[:8]} ", styled(changed.state)))
+        told.add(changed.state)
+
+    ended = runs.wait(context, run.id, min(limit, _PATIENCE), tell)
+    if ended.state in ("pending", "published") and context.reports:
+        hint = f"nobody has begun it yet: {state.command('status')} may say why"
+        state.err.print(Text(hint, style="yellow"), soft_wrap=True)
+    if not ended.ended and limit > _PATIENCE:
+        ended = runs.wait(context, run.id, limit - _PATIENCE, tell)
     if not quiet and (output := ended.error or ended.result or ended.reason):
         state.out.print(Text(output), soft_wrap=True)
     if not ended.ended:
-        state.err.print(Text(f"run {ended.id} is still {ended.state}: {state.command('status')} may say why"))
+        state.err.print(Text(f"run {ended.id} is still {ended.state}"), soft_wrap=True)
     return ended
 
 

@@ -17,7 +17,7 @@ from beatd.operations import runs
 from beatd.operations.context import Context
 from beatd.store.history import Run
 
-app = typer.Typer(no_args_is_help=True, help="List, show, revoke runs.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show, revoke runs.")
 
 _Id = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or enough of its beginning.")]
 _LOOK_EVERY = 0.5

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cli.inside import InProcess
-from tests.cli.program import Beatd
+from tests.cli.program import PROGRAM, Beatd, end
 
 FILE = """\
 [entry.tick]
@@ -91,3 +94,27 @@ def test_a_crontab_is_taken_over_once(beatd: Beatd) -> None:
     document = beatd.json("crontab", "import", "tab", "--skip-bad")
     assert [added["name"] for added in document["added"]] == ["good"]
     assert len(document["skipped"]) == 3
+
+
+@pytest.mark.parametrize(("answer", "status", "names"), [("n", 1, []), ("y", 0, ["night", "tick"])])
+def test_on_a_terminal_somebody_is_asked(beatd: Beatd, answer: str, status: int, names: list[str]) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [PROGRAM, "apply", "entries.toml"],
+        cwd=beatd.home,
+        env=beatd.env,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    )
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        out, _ = process.communicate(timeout=60)
+    finally:
+        end(process)
+        os.close(ours)
+        os.close(theirs)
+    assert process.returncode == status
+    assert "2 added" in out
+    assert [entry["name"] for entry in beatd.json("entry", "list")] == names
