@@ -45,6 +45,9 @@ _RECOVERY = 2.0
 _SWEEP = 60.0
 _NEWS_LIFETIME = 3600.0
 
+#: Seconds that one wait for messages lasts at the most, where it ends by itself at all.
+_LONGEST_WAIT = 0.2
+
 _LISTED = 200
 _LOCK = ".lock"
 _ENDS_WITH_CONSUMER = ".auto"
@@ -303,6 +306,11 @@ class Transport(virtual.Transport):
         for folder in (self.folder, self.folder / "queues", self.folder / "taken"):
             _make_folder(folder)
         return super().establish_connection()
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **options: Any) -> Any:
+        """Celery looks whether it shall stop between two waits: they must not be long."""
+        longest = timeout if timeout is None else min(timeout, _LONGEST_WAIT)
+        return super().drain_events(connection, timeout=longest, **options)
 
     def _deliver(self, message: Any, queue: str) -> None:
         self._delivered_at = monotonic()

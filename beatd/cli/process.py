@@ -15,6 +15,12 @@ from beatd.cli.state import State
 LogFormat = Annotated[str | None, typer.Option("--log-format", hidden=True)]
 
 
+#: Celery's own spelling of it.
+App = Annotated[
+    str | None, typer.Option("--app", "-A", metavar="MODULE:NAME", help="Your Celery app; or celery.app.")
+]
+
+
 class Pool(StrEnum):
     """Celery's kinds of pools that work without more libraries."""
 
@@ -23,7 +29,7 @@ class Pool(StrEnum):
     solo = "solo"
 
 
-def scheduler(ctx: typer.Context, log_format: LogFormat = None) -> None:
+def scheduler(ctx: typer.Context, app: App = None, log_format: LogFormat = None) -> None:
     """Run one scheduler node until SIGTERM. Any number of nodes may share a database.
 
     SIGHUP reads the configuration again.
@@ -31,12 +37,13 @@ def scheduler(ctx: typer.Context, log_format: LogFormat = None) -> None:
     from beatd import daemon
 
     state: State = ctx.obj
-    _prepare(state, log_format)
+    _prepare(state, app, log_format)
     raise typer.Exit(daemon.run(state.loaded, lambda: config.load(state.config_path, options=state.options)))
 
 
 def worker(
     ctx: typer.Context,
+    app: App = None,
     queue: Annotated[
         list[str] | None, typer.Option("--queue", "-Q", help="Take runs from this queue. May be repeated.")
     ] = None,
@@ -51,7 +58,7 @@ def worker(
     from beatd.worker.run import run
 
     state: State = ctx.obj
-    _prepare(state, log_format)
+    _prepare(state, app, log_format)
     queues = queue or []
     name = name or "-".join(queues) or "beatd"
     status = run(
@@ -65,8 +72,8 @@ def worker(
     raise typer.Exit(status)
 
 
-def _prepare(state: State, log_format: str | None) -> None:
-    state.options["log.format"] = log_format
+def _prepare(state: State, app: str | None, log_format: str | None) -> None:
+    state.options.update({"celery.app": app, "log.format": log_format})
     log = state.settings.log
     logs.configure(log.level, log.format)
     _tell_configuration(state)

@@ -18,6 +18,7 @@ from rich.text import Text
 from beatd import __version__, config
 from beatd.cli.children import Children, Ended, Said, this_program
 from beatd.cli.output import first_line, print_hanging, said_by, span_text, styled
+from beatd.cli.process import App
 from beatd.cli.setup import print_next
 from beatd.cli.state import State
 from beatd.clock import monotonic
@@ -43,6 +44,7 @@ _PATIENCE = {WORKER: 30.0, SCHEDULER: 30.0}
 
 def up(
     ctx: typer.Context,
+    app: App = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Add the sample entries; those that are there stay as they are.")
     ] = False,
@@ -55,6 +57,7 @@ def up(
     Creates or upgrades the database first. Any number of these may share a database.
     """
     state: State = ctx.obj
+    state.options["celery.app"] = app
     database = state.open_database()
     schema.upgrade(database)
     samples = _add_samples(state, database) if demo else 0
@@ -113,10 +116,11 @@ class _Up:
         self._last_said: dict[str, tuple[str, str]] = {}
         logs = ["--log-format", "text" if verbose else "json"]
         config = ["--config", str(state.config_path)] if state.config_path else []
+        app = ["--app", state.settings.celery.app] if state.settings.celery.app else []
         self._children = Children(
             {
-                SCHEDULER: this_program(*config, "scheduler", *logs),
-                WORKER: this_program(*config, "worker", "--name", f"up-{os.getpid()}", *logs),
+                SCHEDULER: this_program(*config, "scheduler", *app, *logs),
+                WORKER: this_program(*config, "worker", "--name", f"up-{os.getpid()}", *app, *logs),
             }
         )
 
