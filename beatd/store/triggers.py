@@ -62,7 +62,7 @@ BEGIN
     RETURN NEW;
 END $$""",
         f"""
-CREATE FUNCTION beatd_entries_record() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION beatd_entries_record() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     entry entries := COALESCE(NEW, OLD);
 BEGIN

@@ -75,7 +75,7 @@ def operator(database: Database, connect_operator: Callable[[Database], Operator
 def _connect(url: URL) -> sqlite3.Connection | psycopg.Connection | pymysql.Connection:
     """As a client far away connects: its session has another time zone."""
     if url.get_backend_name() == "sqlite":
-        return sqlite3.connect(str(url.database), isolation_level=None)
+        return sqlite3.connect(str(url.database), isolation_level=None, check_same_thread=False)
     if url.get_backend_name() == "postgresql":
         where = f"host={url.host} port={url.port} user={url.username} dbname={url.database}"
         return psycopg.connect(f"{where} options='-c timezone=Asia/Kolkata'", autocommit=True)

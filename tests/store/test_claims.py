@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +10,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select, update
 
-from beatd.store import claims, schema
+from beatd.store import claims
 from beatd.store.claims import Claim
 from beatd.store.engine import Database
 from beatd.store.models import FINAL_STATES, runs
@@ -19,14 +18,6 @@ from beatd.store.models import claims as table
 from tests.store.recording import record
 
 LEASE = timedelta(seconds=60)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database.open(database_url)
-    schema.upgrade(database)
-    yield database
-    database.close()
 
 
 def claim_of(database: Database, run_id: str) -> Any:
