@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, exc
 from sqlalchemy.engine import Engine, make_url
 
+from beatd.config import redact
 from beatd.errors import BeatdError, DatabaseUnavailable, FieldError, SchemaMismatch
 from beatd.store.dialects import Dialect, dialect_of
 
@@ -79,7 +80,7 @@ class Database:
     @property
     def name(self) -> str:
         """What to call it in messages; never holds a password."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return redact(self.engine.url.render_as_string(hide_password=True))  # some put it into the query
 
     def now(self, connection: Connection) -> datetime:
         """The database server's time, aware UTC: it alone decides what is due."""

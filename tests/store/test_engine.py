@@ -86,6 +86,12 @@ def test_a_role_that_does_not_exist(postgres: Postgres, mariadb: MariaDB) -> Non
     assert_one_line(error, ": Access denied for user 'nobody'")
 
 
+def test_a_password_in_the_query_is_none_the_less_one() -> None:
+    error = failure(f"postgresql+psycopg://beatd@127.0.0.1:{free_port()}/beatd?password={SECRET}")
+    assert isinstance(error, DatabaseUnavailable)
+    assert_one_line(error, "^database postgresql.*beatd@127.0.0.1")
+
+
 def test_a_wrong_password(mariadb: MariaDB) -> None:
     mariadb.start()
     error = failure(url_of("mariadb", mariadb.port, "beatd"))
