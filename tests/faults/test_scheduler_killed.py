@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -19,9 +18,13 @@ from tests.waiting import eventually
 RUNS = 25
 
 
-@pytest.fixture(params=["PostgreSQL + RabbitMQ", "SQLite + embedded"])
+SERVERS = "PostgreSQL + RabbitMQ"
+EMBEDDED = "SQLite + embedded"
+
+
+@pytest.fixture(params=[SERVERS, EMBEDDED])
 def installation(request: pytest.FixtureRequest) -> Installation:
-    names = ("postgres_url", "rabbit_url") if "RabbitMQ" in request.param else ("sqlite_url",)
+    names = ("postgres_url", "rabbit_url") if request.param == SERVERS else ("sqlite_url",)
     database, broker = [*map(request.getfixturevalue, names), ""][:2]
     made: Installation = request.getfixturevalue("install")(database, broker)
     made.upgrade()
@@ -29,14 +32,17 @@ def installation(request: pytest.FixtureRequest) -> Installation:
 
 
 @pytest.mark.parametrize(
-    ("point", "recorded", "deliveries"),
+    ("installation", "point", "recorded", "deliveries"),
     [
-        ("before-record", 0, {1: RUNS}),
-        ("after-record", RUNS, {1: RUNS}),
-        ("before-publish", RUNS, {1: RUNS}),
-        ("after-publish", RUNS, {2: RUNS}),
-        ("after-mark", RUNS, {1: RUNS}),
+        (SERVERS, "before-record", 0, {1: RUNS}),
+        (SERVERS, "after-record", RUNS, {1: RUNS}),
+        (SERVERS, "before-publish", RUNS, {1: RUNS}),
+        (SERVERS, "after-publish", RUNS, {2: RUNS}),
+        (SERVERS, "after-mark", RUNS, {1: RUNS}),
+        (EMBEDDED, "after-record", RUNS, {1: RUNS}),
+        (EMBEDDED, "after-publish", RUNS, {2: RUNS}),
     ],
+    indirect=["installation"],
 )
 def test_killed_at(installation: Installation, point: str, recorded: int, deliveries: dict[int, int]) -> None:
     _write_entries_that_are_due(installation)
@@ -58,6 +64,7 @@ def test_killed_at(installation: Installation, point: str, recorded: int, delive
     assert Counter(note.run_id for note in installation.ledger()) == dict.fromkeys(counted, 1)
 
 
+@pytest.mark.parametrize("installation", [SERVERS], indirect=True)
 def test_killed_in_the_second_of_three_batches(installation: Installation) -> None:
     """Only what was published and not yet marked comes twice."""
     _write_entries_that_are_due(installation)
@@ -75,6 +82,7 @@ def test_killed_in_the_second_of_three_batches(installation: Installation) -> No
     assert Counter(note.run_id for note in installation.ledger()) == dict.fromkeys(counted, 1)
 
 
+@pytest.mark.parametrize("installation", [SERVERS], indirect=True)
 def test_killed_between_the_commit_of_reports_and_their_acknowledgement(installation: Installation) -> None:
     """They come again, and change nothing."""
     _write_entries_that_are_due(installation)
@@ -94,8 +102,7 @@ def test_killed_again_and_again(installation: Installation) -> None:
     for number in range(10):
         limits = {"start_at": start.isoformat(), "end_at": end.isoformat(), "expires": "10m"}
         installation.add(f"e{number}", every="1s", **limits, **installation.shell())
-    worker: Callable[[], object] = installation.worker
-    worker()
+    installation.worker()
     for point in ("after-publish:2", "after-record:3", "after-publish:1", "before-publish:2"):
         killed = installation.scheduler(ready=False, BEATD_SCHEDULER_FAULT_POINT=point)
         assert killed.wait() == -signal.SIGKILL

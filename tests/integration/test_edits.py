@@ -93,18 +93,18 @@ def test_fires_go_by_the_version_that_was_valid_at_their_instant(
     start = installation.now().replace(microsecond=0) + timedelta(seconds=1)
     rule = {"every": "1s", "start_at": start.isoformat(), "expires": "10m"}
     installation.add("job", task="record", args="[0]", queue="nobody", **rule)
-    for number in range(1, 8):
+    for number in range(1, 5):
         at = start + timedelta(seconds=0.83 * number)
         eventually(lambda at=at: installation.now() >= at, interval=0.001)  # type: ignore[misc]
         installation.sql("UPDATE entries SET args = :args WHERE name = 'job'", args=f"[{number}]")
-    last = start + timedelta(seconds=8)
+    last = start + timedelta(seconds=5)
     eventually(lambda: installation.now() > last + timedelta(seconds=0.5), 20)
     installation.sql("UPDATE entries SET enabled = false WHERE name = 'job'")
     eventually(lambda: installation.states().keys() == {"published"})
 
     versions = _versions(installation, "job")
     messages = installation.broker().take("nobody")
-    assert len(messages) == len({message.fire_time for message in messages}) >= 9
+    assert len(messages) == len({message.fire_time for message in messages}) >= 6
     paused = versions[-1][1]
     expected = int((paused - start) / timedelta(seconds=1)) + 1
     assert sorted(message.fire_time for message in messages) == [
