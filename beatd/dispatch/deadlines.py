@@ -38,6 +38,7 @@ def sweep(database: Database, *, reports: bool, publish_again_after: timedelta |
         expired += runs.close_unpublished(connection, dialect, now, _LIMIT)
         if reports:
             expired += runs.close_unstarted(connection, dialect, now, _LIMIT)
+            lost += runs.close_untold(connection, dialect, now, _LIMIT)
         if publish_again_after is not None:
             again = runs.publish_again(connection, dialect, now, publish_again_after, _LIMIT)
     done = SweepPass(expired, lost, again)

@@ -34,6 +34,10 @@ EXPIRY_SLACK = timedelta(seconds=60)
 #: A run that no worker has claimed is published so many times at the most.
 MOST_ATTEMPTS = 5
 
+#: A worker tells how a run ended before it ends its claim, and gives the report up after seconds; this long
+#: after the claim's end none is awaited any more.
+REPORT_SLACK = timedelta(seconds=60)
+
 UNPUBLISHED = "expired before it could be published"
 
 
@@ -298,6 +302,22 @@ def close_lapsed_claims(connection: Connection, dialect: Dialect, now: datetime,
         .where(runs.c.id.in_(ids), runs.c.state.not_in(FINAL_STATES))
         .values(state="lost", finished_at=now, reason="its worker vanished", owner=None, lease_until=None)
     ).rowcount
+
+
+def close_untold(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
+    """Run-once runs that their worker has done with, but no report of how arrived: lost.
+
+    Without this they would stay open, and hold up an entry that skips overlaps. A report that comes later
+    overrules it.
+    """
+    done = exists().where(claims.c.run_id == runs.c.id, claims.c.ended_at < now - REPORT_SLACK)
+    untold = and_(runs.c.state.in_(("published", "started")), runs.c.run_once, done)
+    values = {
+        "state": "lost",
+        "finished_at": now,
+        "reason": "it has ended, but its worker could not report how",
+    }
+    return _close_found(connection, dialect, untold, limit, values)
 
 
 def publish_again(

@@ -92,8 +92,12 @@ def test_away_for_longer_than_a_worker_waits_with_its_report(
     installation.add("next", every="1s", **installation.shell())
     eventually(lambda: any(note.entry == "next" for note in installation.ledger()), 30)
     installation.sql("UPDATE entries SET enabled = false")
-    notes = [note for note in installation.ledger() if note.entry == "job"]
-    assert len(notes) == 1
+    assert len([note for note in installation.ledger() if note.entry == "job"]) == 1
+    long_ago = "2026-01-01T00:00:00.000000Z"  # a minute is what it waits
+    installation.sql("UPDATE claims SET ended_at = :at WHERE ended_at IS NOT NULL", at=long_ago)
+    installation.await_runs(len(installation.runs()))
+    [job] = [run for run in installation.runs() if run.name == "job"]
+    assert (job.state, job.reason) == ("lost", "it has ended, but its worker could not report how")
 
 
 def _status(installation: Installation) -> str:

@@ -447,6 +447,33 @@ def test_runs_whose_claim_lapsed_are_lost(database: Database) -> None:
     assert open_ == [run_id(4)]
 
 
+def test_runs_that_ended_without_a_report_are_lost(database: Database) -> None:
+    minute_ago = NOW - timedelta(seconds=61)
+    put(
+        database,
+        row(1, state="started", run_once=True),
+        row(2, state="published", run_once=True),
+        row(3, state="started", run_once=True),
+        row(4, state="succeeded", run_once=True, finished_at=NOW),
+        row(5, state="started", run_once=False),  # may be retried, under the same id
+        row(6, state="started", run_once=True),
+    )
+    for number in (1, 2, 4, 5):
+        claim(database, number, NOW, ended_at=minute_ago)
+    claim(database, 3, NOW, ended_at=NOW - timedelta(seconds=59))
+    claim(database, 6, NOW + HOUR)
+    assert closed(database, runs.close_untold, 10) == 2
+    assert states(database) == {
+        1: "lost",
+        2: "lost",
+        3: "started",
+        4: "succeeded",
+        5: "started",
+        6: "started",
+    }
+    assert "could not report" in stored(database).reason
+
+
 def test_unclaimed_run_once_runs_are_published_again(database: Database) -> None:
     old = {"state": "published", "run_once": True, "published_at": NOW - 2 * SECOND, "owner": None}
     put(
