@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 from kombu import Consumer, Queue
+from kombu.transport import virtual
 
 from benchmarks.places import QUEUE
 
@@ -50,6 +51,8 @@ class Watched:
         app.amqp.queues[QUEUE](self._channel).declare()
 
     def depth(self) -> int:
+        if isinstance(self._channel, virtual.Channel):
+            return int(self._channel._size(QUEUE))  # on Redis an empty queue does not exist
         return int(self._channel.queue_declare(QUEUE, passive=True).message_count)
 
     def follow(self, due: float, expected: int, until: float, sample: Callable[[], None]) -> Curve:

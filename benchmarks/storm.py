@@ -19,7 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -77,6 +77,8 @@ class Measured:
     missing: int | None = None
     doubled: int | None = None
     capped: str | None = None
+    #: of the machine in the minute before: what else ran beside
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
 
     @property
     def failed(self) -> bool:
@@ -156,7 +158,7 @@ def _beatd(corner: Corner, count: int, seconds: float) -> Measured:
         median_in_history_s=statistics.median(history) if history else None,
         last_in_history_s=history[-1] if history else None,
         all_marked_s=marked,
-        rules=len({(rule.cron, rule.timezone) for rule in rules(due)[:count]}),
+        rules=min(count, len(rules(due))),
         memory_mb=usage.memory_mb,
         processor_s=used,
         missing=max(missing, count - len(history)),
@@ -342,6 +344,7 @@ _COLUMNS = {
     "last": ("last_s", "{:.2f}"),
     "all marked": ("all_marked_s", "{:.2f}"),
     "MB": ("memory_mb", "{:.0f}"),
+    "load": ("load", "{:.1f}"),
     "missing": ("missing", "{:.0f}"),
     "doubled": ("doubled", "{:.0f}"),
 }
