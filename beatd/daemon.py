@@ -212,7 +212,8 @@ class Daemon:
         self._hand_over(done.batch)
         if woken or clock.monotonic() - self._took_over_at >= _TAKE_OVER_EVERY:
             self._took_over_at = clock.monotonic()
-            if not self._stopping.is_set():
+            # a node that cannot publish leaves lapsed runs, its own too, to those that can
+            if self._publishing.trouble is None and not self._stopping.is_set():
                 self._hand_over(self._dispatcher.take_over().batch)
         if not self._first_pass.is_set():
             self._first_pass.set()

@@ -116,12 +116,13 @@ class Outbox:
         call.
         """
         self._settle()
+        # Before any lease is renewed: a node that cannot reach the broker must leave its runs to one that can.
+        publisher = self._connected()
         if self._held is None:
             self._held = self._next(timeout)
         dropped = 0
         if self._held is not None:
             self._held, dropped = self._still_ours(self._held)
-        publisher = self._connected()
         if self._held is None or publisher.blocked:
             publisher.pump()
             return OutboxPass(lease_lost=dropped)

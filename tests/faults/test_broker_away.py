@@ -100,6 +100,29 @@ def test_away_for_longer_than_a_worker_waits_with_its_report(
     assert (job.state, job.reason) == ("lost", "it has ended, but its worker could not report how")
 
 
+def test_one_of_two_nodes_cannot_reach_it(
+    postgres_url: str, rabbit_url: str, install: Callable[..., Installation]
+) -> None:
+    """What that node recorded is published by the other when its leases lapse; it keeps nothing for itself."""
+    installation = install(
+        postgres_url, rabbit_url, BEATD_SCHEDULER_LEASE="10s", BEATD_BROKER_CONFIRM_TIMEOUT="2s"
+    )
+    installation.upgrade()
+    installation.broker().declare("counted")
+    cut_off = installation.scheduler(BEATD_BROKER_URL="amqp://127.0.0.1:9//")
+    start = installation.now().replace(microsecond=0) + SECOND
+    rule = {"every": "1s", "start_at": start.isoformat(), "expires": "10m", "queue": "counted"}
+    for number in range(10):
+        installation.add(f"e{number}", task="x", **rule)
+    eventually(lambda: installation.states()["pending"] >= 10)
+    installation.scheduler()
+    eventually(lambda: installation.now() > start + 4 * SECOND)
+    installation.sql("UPDATE entries SET enabled = false")
+    eventually(lambda: installation.states().keys() == {"published"}, 20)
+    assert cut_off.running
+    assert {m.run_id for m in installation.broker().take("counted")} == {r.id for r in installation.runs()}
+
+
 def _status(installation: Installation) -> str:
     [(status,)] = installation.rows("SELECT status FROM nodes")
     return str(status)
