@@ -14,6 +14,10 @@ class BeatdError(Exception):
     permanent = True
 
 
+#: Characters of a wrong value that an error shows.
+_SHOWN = 200
+
+
 class FieldError(BeatdError):
     """One value that a person gave cannot be used.
 
@@ -32,7 +36,7 @@ class FieldError(BeatdError):
         self.where = where
 
     def __str__(self) -> str:
-        text = f"{self.field}: {self.value!r}: {self.problem}"
+        text = f"{self.field}: {_excerpt(self.value)}: {self.problem}"
         if self.where:
             text = f"{self.where}: {text}"
         if self.example:
@@ -42,6 +46,11 @@ class FieldError(BeatdError):
     def at(self, where: str) -> FieldError:
         """The same finding, with the place (`file:line`, `entry NAME`) it was found at."""
         return type(self)(self.field, self.value, self.problem, example=self.example, where=where)
+
+
+def _excerpt(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
 
 
 class InvalidInput(BeatdError):

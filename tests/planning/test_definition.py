@@ -167,3 +167,10 @@ def test_a_run_s_id_is_a_function_of_what_makes_it_unique() -> None:
     }
     assert len(ids) == 5
     assert run_id(installation, 1, CREATED, "schedule") in ids
+
+
+def test_a_long_wrong_value_is_shown_in_part() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_definition({**MINIMAL, "args": "x" * 100_000}, created_at=CREATED)
+    assert len(str(caught.value)) < 500
+    assert "(100002 characters)" in str(caught.value)
