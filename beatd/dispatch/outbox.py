@@ -116,7 +116,7 @@ class Outbox:
         call.
         """
         self._settle()
-        # Before any lease is renewed: a node that cannot reach the broker must leave its runs to one that can.
+        # Before a lease is renewed: a node that cannot reach the broker must leave its runs to one that can.
         publisher = self._connected()
         if self._held is None:
             self._held = self._next(timeout)

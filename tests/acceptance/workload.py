@@ -40,10 +40,8 @@ class Planned:
         return str(self.columns["name"])
 
     def fires_since(self, created_at: datetime) -> list[datetime]:
-        if self.running is None:
-            return self.fires
-        anchor, every, end = self.running
-        fires = _steps(anchor, every, end)
+        """A new entry never fires for the past."""
+        fires = self.fires if self.running is None else _steps(*self.running)
         return [fire for fire in fires if fire > created_at]
 
 

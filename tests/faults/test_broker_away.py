@@ -103,7 +103,7 @@ def test_away_for_longer_than_a_worker_waits_with_its_report(
 def test_one_of_two_nodes_cannot_reach_it(
     postgres_url: str, rabbit_url: str, install: Callable[..., Installation]
 ) -> None:
-    """What that node recorded is published by the other when its leases lapse; it keeps nothing for itself."""
+    """What that node recorded is published by the other when its leases lapse."""
     installation = install(
         postgres_url, rabbit_url, BEATD_SCHEDULER_LEASE="10s", BEATD_BROKER_CONFIRM_TIMEOUT="2s"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -39,3 +40,25 @@ def test_the_begun_run_is_lost_the_others_are_executed(
     [lost] = [run for run in installation.runs() if run.name == "long"]
     assert "vanished" in lost.reason
     assert Counter(note.entry for note in installation.ledger()) == dict.fromkeys(states, 1)
+
+
+def test_a_message_that_died_with_its_reader_is_published_again(
+    sqlite_url: str, redis_url: str, install: Callable[..., Installation]
+) -> None:
+    """Redis forgets for long what a killed worker had taken; nobody claimed the run, so it is not lost."""
+    installation = install(sqlite_url, redis_url)
+    installation.upgrade()
+    installation.broker().declare("beatd")
+    installation.scheduler()
+    at = (installation.now() + timedelta(seconds=1)).isoformat()
+    installation.add("job", at=at, **installation.shell())
+    [taken] = eventually(lambda: installation.broker().take("beatd"))
+    eventually(lambda: installation.states() == {"published": 1})
+    assert installation.broker().count("beatd") == 0
+    long_ago = "2026-01-01T00:00:00.000000Z"  # half a minute is what it waits
+    installation.sql("UPDATE runs SET published_at = :at", at=long_ago)
+    installation.worker()
+    installation.await_runs(1)
+    [note] = installation.ledger()
+    assert note.run_id == taken.run_id
+    assert installation.states() == {"succeeded": 1}
