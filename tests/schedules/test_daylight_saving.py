@@ -68,7 +68,10 @@ def test_the_nights_are_nights_of_a_shift() -> None:
 
 
 @pytest.mark.parametrize(
-    "end_of_summer", ["J1/0:30", "J2/0:30", "J3/1:30", "J4/0:30", "J363/0:30", "J365/23:30"]
+    # Not J1/0:30: where a fold begins in one year and ends in the other, zoneinfo gives an instant an offset
+    # by which its wall time leads to another instant; there is nothing to be right about.
+    "end_of_summer",
+    ["J2/0:30", "J3/1:30", "J4/0:30", "J363/0:30", "J365/23:30"],
 )
 @settings(max_examples=15, deadline=None)
 @given(
