@@ -19,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -36,8 +37,8 @@ from beatd.store.engine import Database
 from beatd.store.models import runs, timers
 from benchmarks import celery_beat
 from benchmarks.entries import LONGEST_LEAD, entries, rules
-from benchmarks.observer import LOOK_EVERY, Curve, Usage, missing_and_doubled, watched
-from benchmarks.places import PAIRS, Corner, Place, given_place, private_place
+from benchmarks.observer import LOOK_EVERY, Curve, Usage, Watched, missing_and_doubled, watched
+from benchmarks.places import PAIRS, QUEUE, Corner, Place, given_place, private_place
 from benchmarks.raw import publish_raw
 
 PROGRAM = Path(sys.executable).with_name("beatd")
@@ -120,7 +121,9 @@ def _round(place: Place, count: int, options: argparse.Namespace) -> Iterator[Me
 
 
 def _raw(place: Place, count: int) -> Measured:
-    return Measured("raw loop", count, count, rate=publish_raw(place.corner(), count))
+    corner = place.corner()
+    with _empty_queue(corner):
+        return Measured("raw loop", count, count, rate=publish_raw(corner, count))
 
 
 def _beatd(corner: Corner, count: int, seconds: float) -> Measured:
@@ -129,9 +132,7 @@ def _beatd(corner: Corner, count: int, seconds: float) -> Measured:
     database = Database.open(corner.database_url)
     schema.upgrade(database)
     _write(database, entries(count, due))
-    with watched(corner.app()) as queue:
-        if queue.depth():
-            raise StormFailed("the queue is not empty")
+    with _empty_queue(corner) as queue:
         process = _scheduler(corner)
         try:
             ready = _await_planned(database, process, count, due, corner.folder / "beatd.log")
@@ -172,7 +173,7 @@ def _celery_beat(corner: Corner, count: int, asked: int, seconds: float) -> Meas
     rows = entries(count, due)
     for number, row in enumerate(rows):
         row["cron"] = utc[number % len(utc)].cron
-    with watched(corner.app()) as queue:
+    with _empty_queue(corner) as queue:
         process = celery_beat.start(corner, rows)
         try:
             _sleep_until(due.timestamp() - 0.5)
@@ -214,6 +215,17 @@ def _seen(curve: Curve, expected: int | None = None) -> dict[str, Any]:
 
 
 # Steps
+
+
+@contextmanager
+def _empty_queue(corner: Corner) -> Iterator[Watched]:
+    """A queue with messages in it is somebody's: every program here empties the queue in the end."""
+    with watched(corner.app()) as queue:
+        if held := queue.depth():
+            raise StormFailed(
+                f"the broker's queue {QUEUE!r} holds {held:,} messages; a storm wants an empty one"
+            )
+        yield queue
 
 
 def _coming_minute(lead: timedelta) -> datetime:
