@@ -85,7 +85,7 @@ def test_one_run_through(installed: Path, tmp_path: Path) -> None:
     finally:
         up.terminate()
         assert up.wait(timeout=60) == 0
-    (run,) = json.loads(beatd(installed, tmp_path, "runs", "list", "--json"))["runs"]
+    (run,) = json.loads(beatd(installed, tmp_path, "runs", "list", "--json"))
     assert run["state"] == "succeeded"
     assert "from the wheel" in json.dumps(run)
 
