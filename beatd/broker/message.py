@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -170,6 +171,7 @@ def _options(spec: TaskSpec) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+@lru_cache(maxsize=1)
 def _without_results(app: Celery) -> Any:
     """The same app (state shared) with no result backend: `send_task` on the operator's app would
     subscribe to each result, and a daemon that does so leaks memory."""
