@@ -111,8 +111,16 @@ def renew(connection: Connection, owner: str, leased: Sequence[OutboxRun], lease
 
 
 def mark_published(connection: Connection, owner: str, confirmed: Sequence[OutboxRun], at: datetime) -> int:
-    """The broker holds these messages. Runs that a report or another node has moved on stay as they are."""
-    return _close(connection, owner, confirmed, state="published", published_at=at)
+    """The broker holds these messages. Runs that a report or another node has moved on stay as they are.
+
+    Of those that a report has overtaken the history still learns when they were published.
+    """
+    marked = _close(connection, owner, confirmed, state="published", published_at=at)
+    if marked < len(confirmed):
+        overtaken = runs.c.report_rank > 0, runs.c.published_at.is_(None)
+        ids = [run.id for run in confirmed]
+        connection.execute(update(runs).where(runs.c.id.in_(ids), *overtaken).values(published_at=at))
+    return marked
 
 
 def mark_expired(connection: Connection, owner: str, stale: Sequence[OutboxRun], at: datetime) -> int:

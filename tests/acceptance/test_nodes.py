@@ -6,6 +6,7 @@ What was published is counted by a consumer of the test's own, from a queue that
 from __future__ import annotations
 
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -79,6 +80,32 @@ def test_one_is_killed_in_the_middle(installation: Installation, seconds: int) -
     assert max(counted.values()) <= 2
     assert all(abs(expected[id_][1] - middle) < 5 * SECOND for id_ in again)
     assert len(installation.rows("SELECT id FROM nodes")) == 1, "the dead node is still in the table"
+
+
+@pytest.mark.timeout(200)
+def test_one_stands_still_for_a_while(installation: Installation, seconds: int) -> None:
+    """Stopped at any point, with leases, rows locked, messages on the wire. It wakes up into a world that
+    went on, and does no harm there."""
+    seconds = seconds // 2
+    limits = {
+        "BEATD_SCHEDULER_LEASE": "3s",
+        "BEATD_BROKER_CONFIRM_TIMEOUT": "1s",
+        "BEATD_DATABASE_STATEMENT_TIMEOUT": "2s",
+    }
+    nodes = [installation.scheduler(**limits), installation.scheduler(**limits)]
+    expected, end = _write_entries(installation, seconds)
+    middle = end - seconds * SECOND * 0.8
+    eventually(lambda: installation.now() > middle, seconds + 10, interval=0.001)
+    nodes[0].signal(signal.SIGSTOP)
+    eventually(lambda: installation.now() > middle + 4.5 * SECOND, seconds)
+    nodes[0].signal(signal.SIGCONT)
+    messages = _published(installation, len(expected), end)
+
+    counted = Counter(message.run_id for message in messages)
+    assert counted.keys() == expected.keys() == {run.id for run in installation.runs()}
+    again = {run.id for run in installation.runs() if run.attempt > 1}
+    assert {id_ for id_, count in counted.items() if count > 1} <= again
+    assert [node.stop() for node in nodes] == [0, 0]
 
 
 def _write_entries(

@@ -105,7 +105,7 @@ def test_one_of_two_nodes_cannot_reach_it(
 ) -> None:
     """What that node recorded is published by the other when its leases lapse."""
     installation = install(
-        postgres_url, rabbit_url, BEATD_SCHEDULER_LEASE="10s", BEATD_BROKER_CONFIRM_TIMEOUT="2s"
+        postgres_url, rabbit_url, BEATD_SCHEDULER_LEASE="8s", BEATD_BROKER_CONFIRM_TIMEOUT="2s"
     )
     installation.upgrade()
     installation.broker().declare("counted")

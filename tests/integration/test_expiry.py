@@ -15,9 +15,9 @@ PAIRS = {
     "SQLite + embedded": ("sqlite_url", None),
     "MariaDB + Redis": ("mariadb_url", "redis_url"),
 }
-EXPIRES = timedelta(seconds=3)
+EXPIRES = timedelta(seconds=2)
 #: How long the worker is away.
-AWAY = timedelta(seconds=7)
+AWAY = timedelta(seconds=5)
 UNFINISHED = {"pending", "published", "started"}
 
 
@@ -37,7 +37,7 @@ def test_stale_runs_are_expired_and_the_current_one_runs(
         installation.upgrade()
         installation.scheduler(ready=False)
         workers.append(installation.worker())
-        installation.add("tick", every="1s", expires="3s", **installation.shell())
+        installation.add("tick", every="1s", expires="2s", **installation.shell())
     for installation, worker in zip(installed, workers, strict=True):
         eventually(lambda i=installation: len(i.ledger()) >= 2, 20)  # type: ignore[misc]
         assert worker.stop() == 0
@@ -46,9 +46,9 @@ def test_stale_runs_are_expired_and_the_current_one_runs(
     eventually(lambda: installed[-1].now() > left + AWAY, 20)
     for installation in installed:
         waiting, fired = installation.broker().count("beatd"), _fired_since(installation, left)
-        assert fired >= 6
+        assert fired >= 4
         if _drops_by_itself(installation):
-            assert waiting <= 4, "the broker kept messages whose time to live had passed"
+            assert waiting <= 3, "the broker kept messages whose time to live had passed"
         else:
             assert waiting >= fired - 1, "such a broker keeps them: the worker has to drop them"
 
@@ -83,7 +83,7 @@ def _assert_only_fresh_runs_were_executed(
     executed = {note.run_id for note in installation.ledger()}
     history = installation.runs()
     stale = [run for run in history if left < run.fire_time < back - EXPIRES]
-    assert len(stale) >= 3
+    assert len(stale) >= 2
     assert {run.state for run in stale} == {"expired"}
     assert not executed & {run.id for run in stale}
     assert executed == {run.id for run in history if run.state == "succeeded"}

@@ -317,6 +317,9 @@ def test_a_report_overtakes_our_own_books(database: Database) -> None:
         assert runs.mark_published(connection, US, [outbox(1), outbox(2)], NOW) == 0
         assert runs.take_lapsed(connection, database.dialect, US, NOW + HOUR, NOW + HOUR, 9) == []
     assert states(database) == {1: "started", 2: "succeeded"}
+    assert {stored(database, number).published_at for number in (1, 2)} == {NOW}, (
+        "the history has it all the same"
+    )
 
 
 @pytest.mark.parametrize("inferred", ["expired", "lost"])
