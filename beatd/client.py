@@ -57,13 +57,7 @@ class Client:
         """
         options = {"database.url": database_url}
         self._settings = configuration.load(Path(config) if config else None, options=options).settings
-        wanted = self._settings.database
-        self._database = Database.open(
-            wanted.url,
-            connect_timeout=wanted.connect_timeout.total_seconds(),
-            statement_timeout=wanted.statement_timeout.total_seconds(),
-            pool_size=wanted.pool_size,
-        )
+        self._database = Database.configured(self._settings.database)
         schema.require(self._database)
         self._context = Context.of(self._settings, self._database, who or _user(), "api")
 

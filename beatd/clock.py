@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+#: Seconds by which two clocks may differ before somebody is told.
+TOLERANCE = 1.0
+
 
 def wall() -> datetime:
     """This machine's wall clock, aware UTC. What is *due* is decided by the database's clock instead."""

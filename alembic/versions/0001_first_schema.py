@@ -268,7 +268,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_runs_outbox",
         "runs",
-        ["lease_until"],
+        ["state", "lease_until"],
         unique=False,
         postgresql_where=sa.text("state = 'pending'"),
         sqlite_where=sa.text("state = 'pending'"),
@@ -276,7 +276,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_runs_running",
         "runs",
-        ["lost_at"],
+        ["state", "lost_at"],
         unique=False,
         postgresql_where=sa.text("state IN ('started', 'retrying')"),
         sqlite_where=sa.text("state IN ('started', 'retrying')"),
@@ -284,7 +284,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_runs_unstarted",
         "runs",
-        ["expires_at"],
+        ["state", "expires_at"],
         unique=False,
         postgresql_where=sa.text("state = 'published'"),
         sqlite_where=sa.text("state = 'published'"),
@@ -307,6 +307,7 @@ def upgrade() -> None:
         **MARIADB,
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_suppressions_recorded_at", "suppressions", ["recorded_at"], unique=False)
     op.create_index(
         "ix_suppressions_entry_id_last_fire_at", "suppressions", ["entry_id", "last_fire_at"], unique=False
     )

@@ -55,13 +55,7 @@ class State:
         from beatd.store.engine import Database
 
         if self._database is None:
-            wanted = self.settings.database
-            self._database = Database.open(
-                wanted.url,
-                connect_timeout=wanted.connect_timeout.total_seconds(),
-                statement_timeout=wanted.statement_timeout.total_seconds(),
-                pool_size=wanted.pool_size,
-            )
+            self._database = Database.configured(self.settings.database)
         return self._database
 
     def database(self) -> Database:

@@ -18,7 +18,7 @@ from beatd import clock
 from beatd.dispatch.faultpoints import reach
 from beatd.dispatch.timeguard import TimeGuard
 from beatd.logs import get_logger
-from beatd.planning.plan import PLANNER, Period, Plan, plan
+from beatd.planning.plan import PLANNER, Period, Plan, Suppression, plan
 from beatd.planning.task import TaskSpec, run_id
 from beatd.store import runs, timers
 from beatd.store.definitions import Definitions, Key, Version
@@ -28,8 +28,12 @@ from beatd.store.timers import Timer
 
 log = get_logger()
 
-#: Seconds to wait when the timer that is due next is held by another node.
-_HELD_ELSEWHERE = 0.05
+#: Seconds to wait where something is due still: there was more than a pass takes, or another node has it.
+_STILL_DUE = 0.01
+
+#: A pass records no more runs than so many batches: one transaction, and what a node has in hand, stay small
+#: even after a long outage under `misfire = all`.
+_BATCHES_A_PASS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class Pass:
     recorded: int = 0
     suppressed: int = 0
     taken_over: int = 0
-    batch: Batch | None = None
+    batches: tuple[Batch, ...] = ()
     wait: float | None = None
 
 
@@ -66,9 +70,10 @@ class _Planned:
     """What the timers of one pass became; written in sets."""
 
     timers: list[Timer]
-    gone: list[int]
+    #: entries that this pass had no room for
+    left: list[int]
     runs: list[dict[str, Any]]
-    suppressions: list[dict[str, object]]
+    suppressions: list[tuple[int, Suppression]]
 
 
 class Dispatcher:
@@ -107,19 +112,20 @@ class Dispatcher:
             due = timers.take_due(connection, dialect, now, self._batch, PLANNER)
             known = {timer.entry_id for timer in locked}
             planned = self._plan(connection, [*locked, *(t for t in due if t.entry_id not in known)])
-            recorded = self._record(connection, planned)
+            timers.queue_changes(connection, [id_ for id_ in planned.left if id_ in known])
+            recorded = self._record(connection, planned, now)
             publications = self._publications(connection, recorded)
-            next_due = timers.next_due(connection)
+            next_due = timers.next_due(connection, PLANNER)
             reach("before-record")
         reach("after-record")
-        batch = Batch(publications, started + self._lease.total_seconds()) if publications else None
+        self._tell(planned, recorded)
         return Pass(
             changed=len(changed),
             due=len(due),
             recorded=len(recorded),
-            suppressed=sum(int(str(row["count"])) for row in planned.suppressions),
-            batch=batch,
-            wait=self._wait(next_due, now, full=len(due) == self._batch or len(changed) == self._batch),
+            suppressed=sum(suppressed.count for _, suppressed in planned.suppressions),
+            batches=self._batches(publications, started),
+            wait=self._wait(next_due, now, full=len(changed) == self._batch),
         )
 
     def take_over(self) -> Pass:
@@ -129,6 +135,8 @@ class Dispatcher:
             dialect = self._database.dialect
             runs.take_nudges(connection, dialect, self._batch)
             now = self._database.now(connection)
+            if not self._guard.trusts(now):
+                return Pass()
             taken = runs.take_lapsed(connection, dialect, self._node, now, now + self._lease, self._batch)
             publications = self._publications(connection, taken)
             readable = {publication.run.id for publication in publications}
@@ -136,8 +144,15 @@ class Dispatcher:
                 if run.id not in readable:
                     error = "its version of the entry cannot be read"
                     runs.mark_refused(connection, self._node, run, now, error)
-        batch = Batch(publications, started + self._lease.total_seconds()) if publications else None
-        return Pass(taken_over=len(taken), batch=batch)
+        if taken:
+            log.info("outbox.taken_over", count=len(taken))
+        return Pass(taken_over=len(taken), batches=self._batches(publications, started))
+
+    def _batches(self, publications: tuple[Publication, ...], started: float) -> tuple[Batch, ...]:
+        """The lease began no earlier than the pass did: counted from there, it ends here first."""
+        lease_ends = started + self._lease.total_seconds()
+        starts = range(0, len(publications), self._batch)
+        return tuple(Batch(publications[start : start + self._batch], lease_ends) for start in starts)
 
     def _wait(self, next_due: datetime | None, now: datetime, *, full: bool) -> float | None:
         if full:
@@ -145,7 +160,7 @@ class Dispatcher:
         if next_due is None:
             return None
         seconds = (next_due - now).total_seconds()
-        return seconds if seconds > 0 else _HELD_ELSEWHERE
+        return seconds if seconds > 0 else _STILL_DUE
 
     def _publications(self, connection: Any, recorded: Sequence[OutboxRun]) -> tuple[Publication, ...]:
         found = self._definitions.get(connection, {(run.entry_id, run.version) for run in recorded})
@@ -176,8 +191,11 @@ class Dispatcher:
             versions = [
                 found[timer.entry_id, v] for v in wanted[timer.entry_id] if (timer.entry_id, v) in found
             ]
+            if len(planned.runs) >= _BATCHES_A_PASS * self._batch:
+                planned.left.append(timer.entry_id)
+                continue
             if not versions or (timer.entry_id not in current and not versions[-1].deleted):
-                planned.gone.append(timer.entry_id)  # removed behind the triggers' back
+                planned.timers.append(_ended(timer))  # removed behind the triggers' back
                 continue
             self._plan_one(planned, timer, versions, now, open_run=timer.entry_id in unfinished)
         return planned
@@ -193,25 +211,10 @@ class Dispatcher:
             decided = plan(periods, planned_from, now, open_run=open_run)
         except Exception as exception:  # one bad entry must not stop the others
             error = f"{type(exception).__name__}: {exception}"
-            decided = Plan((), (), planned_from, None)
+            decided = Plan((), (), planned_from, latest.version, None)
         by_version = {version.version: version for version in versions}
         planned.runs += [self._run_row(timer.entry_id, run, by_version, now) for run in decided.runs]
-        planned.suppressions += [
-            {
-                "entry_id": timer.entry_id,
-                "version": suppressed.version,
-                "reason": suppressed.reason,
-                "count": suppressed.count,
-                "exact": suppressed.exact,
-                "first_fire_at": suppressed.first,
-                "last_fire_at": suppressed.last,
-                "recorded_at": now,
-            }
-            for suppressed in decided.suppressions
-        ]
-        if latest.deleted:
-            planned.gone.append(timer.entry_id)
-            return
+        planned.suppressions += [(timer.entry_id, suppressed) for suppressed in decided.suppressions]
         state = _state(latest, decided, error)
         if state == "broken" and (timer.state, timer.planned_version) != ("broken", latest.version):
             log.error("entry.broken", entry_id=timer.entry_id, version=latest.version, error=error)
@@ -222,7 +225,7 @@ class Dispatcher:
                 next_due_at=decided.next_fire,
                 last_fire_at=decided.last_fire or timer.last_fire_at,
                 planned_from=decided.planned_from,
-                planned_version=latest.version,
+                planned_version=decided.version,
                 planner=PLANNER,
                 zone_data=self._zone_data,
                 state=state,
@@ -252,13 +255,25 @@ class Dispatcher:
             "lost_after": int(definition.policies.lost_after.total_seconds()),
         }
 
-    def _record(self, connection: Any, planned: _Planned) -> list[OutboxRun]:
+    def _record(self, connection: Any, planned: _Planned, now: datetime) -> list[OutboxRun]:
         dialect = self._database.dialect
         recorded = runs.record(connection, dialect, planned.runs)
-        timers.record_suppressions(connection, planned.suppressions)
+        timers.record_suppressions(connection, planned.suppressions, now)
         timers.save(connection, dialect, planned.timers)
-        timers.remove(connection, planned.gone)
         return recorded
+
+    def _tell(self, planned: _Planned, recorded: Sequence[OutboxRun]) -> None:
+        for entry_id, suppressed in planned.suppressions:
+            log.info(
+                "fires.suppressed",
+                entry_id=entry_id,
+                reason=suppressed.reason,
+                count=suppressed.count,
+                first=suppressed.first,
+                last=suppressed.last,
+            )
+        if planned.timers:
+            log.debug("dispatch.pass", timers=len(planned.timers), recorded=len(recorded))
 
 
 def _that_skip(found: Mapping[Key, Version]) -> list[int]:
@@ -270,9 +285,16 @@ def _that_skip(found: Mapping[Key, Version]) -> list[int]:
     ]
 
 
+def _ended(timer: Timer) -> Timer:
+    """Of an entry that is gone. It is kept for a while: without it, a change of the entry that is still
+    queued would plan it again from its creation.
+    """
+    return replace(timer, state="completed", next_due_at=None, next_fire_at=None, error=None)
+
+
 def _state(latest: Version, decided: Plan, error: str | None) -> str:
     if error is not None:
         return "broken"
-    if latest.definition is not None and not latest.definition.enabled:
+    if latest.definition is not None and not latest.definition.enabled and decided.next_fire is None:
         return "paused"
     return "active" if decided.next_fire is not None else "completed"

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import queue
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -84,11 +84,13 @@ class Outbox:
         self._database = database
         self._node = node
         self._connect = connect
-        self._lease = lease
+        #: how long a batch is leased when its lease is renewed
+        self.lease = lease
         self._waiting: queue.Queue[Batch] = queue.Queue(CAPACITY)
         self._held: Batch | None = None
         self._unsettled: list[_Ended] = []
         self._publisher: Publisher | None = None
+        self._stale = False
         #: how late the runs published last were, in seconds
         self.lateness: deque[float] = deque(maxlen=1000)
 
@@ -116,40 +118,42 @@ class Outbox:
         call.
         """
         self._settle()
-        # Before a lease is renewed: a node that cannot reach the broker must leave its runs to one that can.
+        # Before a lease is renewed: a node that cannot publish must leave its runs to one that can.
         publisher = self._connected()
         if self._held is None:
             self._held = self._next(timeout)
-        dropped = 0
-        if self._held is not None:
-            self._held, dropped = self._still_ours(self._held)
         if self._held is None or publisher.blocked:
             publisher.pump()
-            return OutboxPass(lease_lost=dropped)
+            return OutboxPass()
+        self._held, dropped = self._still_ours(self._held)
         self._publish(publisher, self._held)
         reach("after-publish")
         done = self._settle()
         reach("after-mark")
+        log.debug("outbox.pass", **asdict(done))
         return replace(done, lease_lost=done.lease_lost + dropped)
 
-    def give_back(self, batch: Batch | None = None) -> int:
-        """At the end: what was not sent, `batch` too, is free for other nodes at once.
+    def give_back(self, batches: Sequence[Batch] = ()) -> int:
+        """At the end: what was not sent, `batches` too, is free for other nodes at once.
 
         Returns how many runs. Raises DatabaseUnavailable: then their leases lapse.
         """
         self._settle()
-        left = [p for unsent in (batch, self._held) if unsent is not None for p in unsent.publications]
+        left = [*batches, *([self._held] if self._held is not None else [])]
         self._held = None
-        while (batch := self._next(0)) is not None:
-            left += batch.publications
+        while (waiting := self._next(0)) is not None:
+            left.append(waiting)
+        given_back = 0
         with self._database.write() as connection:
             now = self._database.now(connection)
-            return runs.release(connection, self._node, [p.run for p in left], now, None)
+            for batch in left:
+                unsent = [publication.run for publication in batch.publications]
+                given_back += runs.release(connection, self._node, unsent, now, None)
+        return given_back
 
-    def reconnect(self, connect: Callable[[], Publisher]) -> None:
-        """To be called by the publishing loop: from now on publishes through another connection."""
-        self._connect = connect
-        self._disconnect()
+    def reconnect(self) -> None:
+        """From the next pass on publishes through a new connection. May be called by any thread."""
+        self._stale = True
 
     def close(self) -> None:
         self._disconnect()
@@ -161,6 +165,9 @@ class Outbox:
             return None
 
     def _connected(self) -> Publisher:
+        if self._stale:
+            self._stale = False
+            self._disconnect()
         if self._publisher is None:
             self._publisher = self._connect()
         return self._publisher
@@ -176,17 +183,17 @@ class Outbox:
         This loop renews its own leases, no other thread does: a publisher that hangs must lose them.
         """
         left = batch.lease_ends - clock.monotonic()
-        if left > self._lease.total_seconds() / 2:
+        if left > self.lease.total_seconds() / 2:
             return batch, 0
         started = clock.monotonic()
         with self._database.write() as connection:
-            lease_until = self._database.now(connection) + self._lease
+            lease_until = self._database.now(connection) + self.lease
             ours = runs.renew(connection, self._node, [p.run for p in batch.publications], lease_until)
         kept = tuple(p for p in batch.publications if p.run.id in ours)
         dropped = len(batch.publications) - len(kept)
         if dropped:
             log.warning("outbox.lease_lost", count=dropped)
-        return Batch(kept, started + self._lease.total_seconds()), dropped
+        return Batch(kept, started + self.lease.total_seconds()), dropped
 
     def _publish(self, publisher: Publisher, batch: Batch) -> None:
         """Sends a batch and keeps how it ended; from then on the batch is not sent again from here."""

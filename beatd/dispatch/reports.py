@@ -29,6 +29,7 @@ class Intake:
         self._database = database
         self._connect = connect
         self._consumer: ReportsConsumer | None = None
+        self._stale = False
 
     def run_once(self, timeout: float) -> IntakePass:
         """Stores what has arrived, or waits up to `timeout` seconds for something.
@@ -42,6 +43,9 @@ class Intake:
             raise
 
     def _take_in(self, timeout: float) -> IntakePass:
+        if self._stale:
+            self._stale = False
+            self.close()
         if self._consumer is None:
             self._consumer = self._connect()
         batch = self._consumer.receive(timeout)
@@ -56,8 +60,13 @@ class Intake:
                 batch.requeue()
                 raise
             reach("after-report")
+            log.debug("reports.stored", received=len(batch.reports), news=news)
         batch.ack()
         return IntakePass(len(batch.reports), news, batch.rejected)
+
+    def reconnect(self) -> None:
+        """From the next pass on follows through a new connection. May be called by any thread."""
+        self._stale = True
 
     def close(self) -> None:
         consumer, self._consumer = self._consumer, None

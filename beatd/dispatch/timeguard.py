@@ -9,9 +9,6 @@ from beatd.logs import get_logger
 
 log = get_logger()
 
-#: How far the database's time may run ahead of our monotonic clock between two looks.
-TOLERANCE = timedelta(seconds=1)
-
 
 class TimeGuard:
     """Sees the database's time once a pass. For one thread."""
@@ -25,7 +22,7 @@ class TimeGuard:
         """False at the first sight of a jump ahead; true at the second, or when it was none."""
         at = clock.monotonic()
         expected = now if self._seen is None else self._seen + timedelta(seconds=at - self._at)
-        jumped = now - expected > TOLERANCE
+        jumped = (now - expected).total_seconds() > clock.TOLERANCE
         if jumped:
             ahead = round((now - expected).total_seconds(), 3)
             log.warning("clock.jumped", ahead_s=ahead, acted_on=self._suspicious)

@@ -20,7 +20,6 @@ from beatd.store.engine import Database
 from beatd.store.health import EndedRun
 
 #: A clock that is off by more than this says so (SEMANTICS: Time).
-CLOCK_TOLERANCE = timedelta(seconds=1)
 
 #: What waits longer than this to be planned or published makes the whole not well.
 OVERDUE = timedelta(minutes=1)
@@ -345,7 +344,7 @@ def _triggers(state: schema.SchemaState, server: facts.Server) -> Iterator[Findi
 def _clock(before: datetime, there: datetime, after: datetime) -> Finding:
     slack = (after - before) / 2
     off = there - (before + slack)
-    if abs(off) - slack <= CLOCK_TOLERANCE:
+    if (abs(off) - slack).total_seconds() <= clock.TOLERANCE:
         return Finding("clock", "ok", f"this machine is {abs(off).total_seconds():.3f} s off the database")
     direction = "behind" if off > timedelta(0) else "ahead of"
     return Finding(

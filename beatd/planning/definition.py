@@ -30,7 +30,7 @@ Columns = Mapping[str, Any]
 _T = TypeVar("_T")
 
 NAME_LENGTH = 200
-_MISFIRE_LIMIT = 10_000
+_MISFIRE_LIMIT = 1_000
 _PRIORITY = 255
 
 

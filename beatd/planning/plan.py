@@ -20,6 +20,9 @@ from beatd.schedules import Schedule
 #: Raised when a change of this module makes other plans from the same input.
 PLANNER = 1
 
+#: Most fires of one entry that one look settles singly; the entry stays due and the next look goes on.
+FIRES_A_LOOK = 500
+
 #: Counting a long row of fires stops here; the record then says "at least".
 COUNT_LIMIT = 1000
 
@@ -59,13 +62,14 @@ class Suppression:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`planned_from` is the new cursor: every fire up to it is settled. `next_fire` is None where no
-    more will come (completed, paused, broken, deleted).
+    """`planned_from` is the new cursor: every fire up to it is settled, and `version` held there.
+    `next_fire` is None where no more will come (completed, paused, broken, deleted).
     """
 
     runs: tuple[PlannedRun, ...]
     suppressions: tuple[Suppression, ...]
     planned_from: datetime
+    version: int
     next_fire: datetime | None
 
     @property
@@ -77,7 +81,8 @@ def plan(periods: Sequence[Period], planned_from: datetime, now: datetime, *, op
     """Settles every fire in (planned_from, now] and finds the next.
 
     `periods` are in order, the last one is valid now. `open_run` tells whether an earlier run of the
-    entry is unfinished. A clock behind `planned_from` settles nothing, so no fire comes twice.
+    entry is unfinished. A clock behind `planned_from` settles nothing, so no fire comes twice. Where
+    more than `FIRES_A_LOOK` fires are to be settled the plan ends early, and its next fire is due.
     """
     runs: list[PlannedRun] = []
     suppressions: list[Suppression] = []
@@ -87,13 +92,46 @@ def plan(periods: Sequence[Period], planned_from: datetime, now: datetime, *, op
         until = now if following is None else min(now, following.since)
         if period.definition is None or until <= after:
             continue
-        settled = _settle(period, period.definition, after, until, now, open_run or bool(runs))
-        runs += settled[0]
-        suppressions += settled[1]
-        cursor = until
+        settled = _settle(
+            period, after, until, now, open_run=open_run or bool(runs), most=FIRES_A_LOOK - len(runs)
+        )
+        runs += settled.runs
+        suppressions += settled.suppressions
+        cursor = settled.until
+        if cursor < until:
+            return _plan(periods, runs, suppressions, cursor, now, period)
     latest = periods[-1]
-    cursor = max(cursor, min(now, latest.since))
-    return Plan(tuple(runs), tuple(suppressions), cursor, _next_of(latest, max(cursor, latest.since)))
+    return _plan(periods, runs, suppressions, max(cursor, min(now, latest.since)), now, latest)
+
+
+def _plan(
+    periods: Sequence[Period],
+    runs: list[PlannedRun],
+    suppressions: list[Suppression],
+    cursor: datetime,
+    now: datetime,
+    period: Period,
+) -> Plan:
+    runs, superseded = _one_latest(periods, runs, now)
+    next_fire = _next_of(period, max(cursor, period.since))
+    return Plan(tuple(runs), (*suppressions, *superseded), cursor, period.version, next_fire)
+
+
+def _one_latest(
+    periods: Sequence[Period], runs: list[PlannedRun], now: datetime
+) -> tuple[list[PlannedRun], list[Suppression]]:
+    """Under `latest` all missed fires become one run, also where an edit lies between them."""
+    if len(periods) == 1:
+        return runs, []
+    latest = {
+        period.version
+        for period in periods
+        if period.definition is not None and period.definition.policies.misfire == "latest"
+    }
+    missed = [run for run in runs if run.version in latest and now - run.fire_time > MISFIRE_AFTER]
+    dropped = missed[:-1]
+    records = [Suppression(run.version, "misfire", 1, True, run.fire_time, run.fire_time) for run in dropped]
+    return [run for run in runs if run not in dropped], records
 
 
 def expires_at(definition: Definition, fire_time: datetime) -> datetime | None:
@@ -115,6 +153,11 @@ def next_fire_time(schedule: Schedule, after: datetime) -> datetime | None:
     return schedule.next_fire_time(after)
 
 
+def forget() -> None:
+    """Forgets computed fire times: the zone data that they came from is another now."""
+    next_fire_time.cache_clear()
+
+
 def _fire_times(schedule: Schedule, after: datetime, until: datetime) -> Iterator[datetime]:
     """As the schedule's own, but shared by equal rules: entries due together have few distinct ones."""
     fire_time = next_fire_time(schedule, after)
@@ -129,14 +172,25 @@ def _next_of(period: Period, after: datetime) -> datetime | None:
     return next_fire_time(period.definition.schedule, after)
 
 
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    runs: list[PlannedRun]
+    suppressions: list[Suppression]
+    until: datetime
+
+
 def _settle(
-    period: Period, definition: Definition, after: datetime, until: datetime, now: datetime, open_run: bool
-) -> tuple[list[PlannedRun], list[Suppression]]:
-    first = next_fire_time(definition.schedule, after)
-    if first is None or first > until:
-        return [], []
+    period: Period, after: datetime, until: datetime, now: datetime, *, open_run: bool, most: int
+) -> _Settled:
+    """The fires of one period, in (after, until]; those up to the plan's `until` if they are too many."""
+    definition = period.definition
+    first = next_fire_time(definition.schedule, after) if definition else None
+    if definition is None or first is None or first > until:
+        return _Settled([], [], until)
     if not definition.enabled:
-        return [], _counted(period, "paused", definition.schedule, after, until)
+        return _Settled([], _counted(period, "paused", definition.schedule, after, until), until)
+    if most <= 0:
+        return _Settled([], [], after)
 
     missed_until = min(until, now - MISFIRE_AFTER - _JUST_BEFORE)
     suppressions: list[Suppression] = []
@@ -147,6 +201,9 @@ def _settle(
         suppressions += _counted(period, "misfire", definition.schedule, after, passed_over)
         after = missed_until
     fires = [*chosen, *_fire_times(definition.schedule, after, until)]
+    if len(fires) > most:
+        fires = fires[:most]
+        until = fires[-1]
 
     usable: list[PlannedRun] = []
     reasons: list[tuple[str, datetime]] = []
@@ -158,7 +215,7 @@ def _settle(
             usable.append(PlannedRun(period.version, fire_time, fire_time, expires_at(definition, fire_time)))
         else:
             reasons.append((reason, fire_time))
-    return usable, suppressions + _grouped(period, reasons)
+    return _Settled(usable, suppressions + _grouped(period, reasons), until)
 
 
 def _chosen_misfires(definition: Definition, after: datetime, until: datetime) -> list[datetime]:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, exc
 from sqlalchemy.engine import Engine, make_url
 
-from beatd.config import redact
+from beatd.config import DatabaseSettings, redact
 from beatd.errors import BeatdError, DatabaseUnavailable, FieldError, SchemaMismatch
 from beatd.store.dialects import Dialect, dialect_of
 
@@ -73,6 +73,16 @@ class Database:
             ) from error
         dialect.prepare(engine)
         return cls(engine, dialect)
+
+    @classmethod
+    def configured(cls, settings: DatabaseSettings, *, pool_size: int | None = None) -> Database:
+        """As `open`, with what the configuration says; `pool_size` replaces its own."""
+        return cls.open(
+            settings.url,
+            connect_timeout=settings.connect_timeout.total_seconds(),
+            statement_timeout=settings.statement_timeout.total_seconds(),
+            pool_size=pool_size or settings.pool_size,
+        )
 
     def close(self) -> None:
         self.engine.dispose()

@@ -105,9 +105,6 @@ entries = Table(
 _KEPT_BY_TRIGGERS = frozenset({"id", "version", "updated_at"})
 DEFINITION_COLUMNS = tuple(c.name for c in entries.columns if c.name not in _KEPT_BY_TRIGGERS)
 
-#: Columns that decide *when* an entry fires.
-SCHEDULE_COLUMNS = ("cron", "every", "at", "timezone", "start_at", "end_at", "dst_gap", "dst_fold")
-
 entry_versions = Table(
     "entry_versions",
     metadata,
@@ -188,8 +185,10 @@ runs = Table(
     Index("uq_runs_entry_id_fire_time_origin", "entry_id", "fire_time", "origin", unique=True),
     Index("ix_runs_fire_time", "fire_time"),
     Index("ix_runs_finished_at", "finished_at"),
+    # MariaDB has no partial indexes: there the state that comes first does the same
     Index(
         "ix_runs_outbox",
+        "state",
         "lease_until",
         postgresql_where=text("state = 'pending'"),
         sqlite_where=text("state = 'pending'"),
@@ -203,12 +202,14 @@ runs = Table(
     ),
     Index(
         "ix_runs_unstarted",
+        "state",
         "expires_at",
         postgresql_where=text("state = 'published'"),
         sqlite_where=text("state = 'published'"),
     ),
     Index(
         "ix_runs_running",
+        "state",
         "lost_at",
         postgresql_where=text("state IN ('started', 'retrying')"),
         sqlite_where=text("state IN ('started', 'retrying')"),
@@ -242,6 +243,7 @@ suppressions = Table(
     Column("first_fire_at", Instant, nullable=False),
     Column("last_fire_at", Instant, nullable=False),
     Column("recorded_at", Instant, nullable=False),
+    Index("ix_suppressions_recorded_at", "recorded_at"),
     Index("ix_suppressions_entry_id_last_fire_at", "entry_id", "last_fire_at"),
     sqlite_autoincrement=True,
     **_MARIADB,

@@ -381,30 +381,41 @@ def take_nudges(connection: Connection, dialect: Dialect, limit: int) -> int:
 
 
 def cut_history(connection: Connection, before: datetime, limit: int) -> int:
-    """Deletes one small batch of what ended before that instant; returns how many runs and records."""
-    query = (
+    """Deletes one small batch of what ended before that instant; returns how many runs and records.
+
+    A run that nobody reports on ends at `published`; it is cut by when that was.
+    """
+    finished = (
         select(runs.c.id)
         .where(runs.c.finished_at < before, runs.c.state.in_(FINAL_STATES))
         .order_by(runs.c.finished_at)
         .limit(limit)
     )
-    ids = list(connection.execute(query).scalars())
+    stale = or_(runs.c.expires_at.is_(None), runs.c.expires_at < before)
+    silent = select(runs.c.id).where(runs.c.state == "published", runs.c.published_at < before, stale)
+    ids = [*connection.execute(finished).scalars(), *connection.execute(silent.limit(limit)).scalars()]
     return _delete_runs(connection, ids) + _cut_suppressions(connection, before, limit)
 
 
-def cut_long_histories(connection: Connection, keep: int, limit: int) -> int:
-    """Deletes one batch of the finished runs beyond the newest `keep` of their entry."""
-    place = func.row_number().over(partition_by=runs.c.entry_id, order_by=runs.c.fire_time.desc())
-    placed = select(runs.c.id, place.label("place")).where(runs.c.state.in_(FINAL_STATES)).subquery()
-    ids = list(connection.execute(select(placed.c.id).where(placed.c.place > keep).limit(limit)).scalars())
-    return _delete_runs(connection, ids)
+def with_long_histories(connection: Connection, keep: int) -> list[int]:
+    """Entries with more than `keep` runs. Reads an index of all runs: to be asked seldom."""
+    counted = select(runs.c.entry_id).group_by(runs.c.entry_id).having(func.count() > keep)
+    return list(connection.execute(counted).scalars())
+
+
+def cut_long_history(connection: Connection, entry_id: int, keep: int, limit: int) -> int:
+    """Deletes one batch of an entry's finished runs beyond its newest `keep`."""
+    of_entry = select(runs.c.id).where(runs.c.entry_id == entry_id).order_by(runs.c.fire_time.desc())
+    beyond = of_entry.offset(keep).limit(limit).subquery()
+    query = select(runs.c.id).join(beyond, beyond.c.id == runs.c.id).where(runs.c.state.in_(FINAL_STATES))
+    return _delete_runs(connection, list(connection.execute(query).scalars()))
 
 
 def _delete_runs(connection: Connection, ids: list[str]) -> int:
     if not ids:
         return 0
     # a late report may have revived one of them since
-    still_final = and_(runs.c.id.in_(ids), runs.c.state.in_(FINAL_STATES))
+    still_final = and_(runs.c.id.in_(ids), runs.c.state.in_((*FINAL_STATES, "published")))
     deleted = connection.execute(delete(runs).where(still_final)).rowcount
     gone = ~exists().where(runs.c.id == claims.c.run_id)
     connection.execute(delete(claims).where(claims.c.run_id.in_(ids), gone))

@@ -6,10 +6,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select
+from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select
 
+from beatd.planning.plan import Suppression
 from beatd.store.dialects import Dialect
-from beatd.store.models import OPEN_STATES, entries, entry_changes, entry_versions, runs, suppressions, timers
+from beatd.store.models import (
+    OPEN_STATES,
+    claims,
+    entries,
+    entry_changes,
+    entry_versions,
+    runs,
+    suppressions,
+    timers,
+)
 
 #: Columns that one pass of the dispatcher writes.
 _WRITTEN = tuple(column.name for column in timers.columns)
@@ -42,6 +52,12 @@ def take_changes(connection: Connection, dialect: Dialect, limit: int) -> list[i
     return list(dict.fromkeys(row.entry_id for row in rows))
 
 
+def queue_changes(connection: Connection, entry_ids: Sequence[int]) -> None:
+    """Puts changes back that were taken and not planned."""
+    if entry_ids:
+        connection.execute(entry_changes.insert(), [{"entry_id": id_} for id_ in entry_ids])
+
+
 def lock(connection: Connection, dialect: Dialect, entry_ids: Sequence[int], now: datetime) -> list[Timer]:
     """Locks the timers of these entries, made first where there are none yet.
 
@@ -49,10 +65,19 @@ def lock(connection: Connection, dialect: Dialect, entry_ids: Sequence[int], now
     one that comes second reads what the first has planned.
     """
     ids = sorted(entry_ids)
+    found = _locked(connection, dialect, ids)
+    missing = sorted(set(ids) - {timer.entry_id for timer in found})
+    if not missing:
+        return found
+    # only what is missing: MariaDB shares the lock of a row that it passes over, and then deadlocks
+    blank = {"planned_from": now, "planned_version": 0, "planner": 0, "state": "active"}
+    connection.execute(dialect.insert_new(timers), [{"entry_id": id_, **blank} for id_ in missing])
+    return _locked(connection, dialect, ids)
+
+
+def _locked(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> list[Timer]:
     if not ids:
         return []
-    blank = {"planned_from": now, "planned_version": 0, "planner": 0, "state": "active"}
-    connection.execute(dialect.insert_new(timers), [{"entry_id": id_, **blank} for id_ in ids])
     query = select(timers).where(timers.c.entry_id.in_(ids)).order_by(timers.c.entry_id)
     if dialect.name != "sqlite":
         query = query.with_for_update()
@@ -85,15 +110,22 @@ def save(connection: Connection, dialect: Dialect, changed: Sequence[Timer]) -> 
         connection.execute(dialect.upsert(timers, "entry_id", _WRITTEN[1:]), rows)
 
 
-def remove(connection: Connection, entry_ids: Sequence[int]) -> None:
-    if entry_ids:
-        connection.execute(delete(timers).where(timers.c.entry_id.in_(entry_ids)))
+def remove_of_gone_entries(connection: Connection, limit: int) -> int:
+    """Deletes timers of entries that are no more, once no change of theirs is queued."""
+    gone = ~exists().where(entries.c.id == timers.c.entry_id)
+    settled = ~exists().where(entry_changes.c.entry_id == timers.c.entry_id)
+    query = select(timers.c.entry_id).where(timers.c.next_due_at.is_(None), gone, settled).limit(limit)
+    ids = list(connection.execute(query).scalars())
+    if ids:
+        connection.execute(delete(timers).where(timers.c.entry_id.in_(ids)))
+    return len(ids)
 
 
-def next_due(connection: Connection) -> datetime | None:
+def next_due(connection: Connection, planner: int) -> datetime | None:
+    """When the next timer that this planner may take is due."""
     query = (
         select(timers.c.next_due_at)
-        .where(timers.c.next_due_at.is_not(None))
+        .where(timers.c.next_due_at.is_not(None), timers.c.planner <= planner)
         .order_by(timers.c.next_due_at)
         .limit(1)
     )
@@ -130,25 +162,45 @@ def versions_since(connection: Connection, planned: Iterable[Timer]) -> dict[int
 
 
 def with_open_run(connection: Connection, entry_ids: Sequence[int], now: datetime) -> set[int]:
-    """Those of the entries that have an unfinished run: one that runs, or can still start."""
+    """Those of the entries that have an unfinished run: one that runs, or can still start.
+
+    A claim tells that a run has begun before its report does.
+    """
     if not entry_ids:
         return set()
     waiting = runs.c.state.in_(("held", "pending", "published"))
+    begun = exists().where(claims.c.run_id == runs.c.id, claims.c.ended_at.is_(None))
     query = (
         select(runs.c.entry_id)
         .where(
             runs.c.entry_id.in_(entry_ids),
             runs.c.state.in_(OPEN_STATES),
-            or_(~waiting, runs.c.expires_at.is_(None), runs.c.expires_at > now),
+            or_(~waiting, runs.c.expires_at.is_(None), runs.c.expires_at > now, begun),
         )
         .distinct()
     )
     return set(connection.execute(query).scalars())
 
 
-def record_suppressions(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+def record_suppressions(
+    connection: Connection, suppressed: Sequence[tuple[int, Suppression]], now: datetime
+) -> None:
+    """Each belongs to the entry with the id before it."""
+    rows = [
+        {
+            "entry_id": entry_id,
+            "version": record.version,
+            "reason": record.reason,
+            "count": record.count,
+            "exact": record.exact,
+            "first_fire_at": record.first,
+            "last_fire_at": record.last,
+            "recorded_at": now,
+        }
+        for entry_id, record in suppressed
+    ]
     if rows:
-        connection.execute(suppressions.insert(), list(rows))
+        connection.execute(suppressions.insert(), rows)
 
 
 def plan_afresh(connection: Connection, zone_data: str) -> int:

@@ -36,12 +36,8 @@ def database() -> Database:
     found = settings().database
     with _lock:
         if _database is None:
-            _database = Database.open(
-                found.url,
-                connect_timeout=found.connect_timeout.total_seconds(),
-                statement_timeout=found.statement_timeout.total_seconds(),
-                pool_size=2,  # one for claiming, one for renewing: many processes share the server
-            )
+            # one for claiming, one for renewing: many processes share the server
+            _database = Database.configured(found, pool_size=2)
         return _database
 
 

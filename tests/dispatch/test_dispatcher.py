@@ -10,6 +10,7 @@ import pytest
 
 from beatd.dispatch.dispatcher import Dispatcher
 from beatd.planning.task import run_id
+from beatd.store import claims, timers
 from beatd.store.engine import Database
 from tests.dispatch.turned import NODE, OTHER, Turned, fire_times, settle
 
@@ -95,9 +96,8 @@ def test_a_run_keeps_the_definition_that_it_was_recorded_with(turned: Turned) ->
     turned.sql("UPDATE entries SET task = 'proj.new' WHERE name = 'poll'")
     settle(first)
     turned.turn(seconds=31)
-    taken = turned.dispatcher(OTHER).take_over()
-    assert taken.batch is not None
-    [publication] = taken.batch.publications
+    [batch] = turned.dispatcher(OTHER).take_over().batches
+    [publication] = batch.publications
     assert publication.spec.task == "proj.old"
     assert publication.run.attempt == 2
     assert str(turned.one("SELECT owner FROM runs").owner) == OTHER
@@ -147,9 +147,29 @@ def test_a_deleted_entry_fires_no_more_and_keeps_its_history(turned: Turned, dis
     settle(dispatcher)
     turned.sql("DELETE FROM entries WHERE name = 'poll'")
     turned.turn(minutes=5)
-    settle(dispatcher)
-    assert turned.rows("SELECT * FROM timers") == []
+    assert settle(dispatcher) == []
+    assert turned.one("SELECT state, next_due_at FROM timers") == ("completed", None)
     assert turned.one("SELECT name, state FROM recent_runs") == ("poll", "pending")
+    with turned.database.write() as connection:
+        assert timers.remove_of_gone_entries(connection, 10) == 1
+    assert turned.rows("SELECT * FROM timers") == []
+
+
+def test_a_deletion_that_is_seen_early_does_not_bring_the_entry_back(turned: Turned) -> None:
+    """Two changes of one entry in two passes: the first one sees that the entry is gone already."""
+    turned.add("poll", every="10s", expires="never", misfire="all")
+    dispatcher = turned.dispatcher(batch=1)
+    settle(dispatcher)
+    turned.turn(seconds=35)
+    assert len(fire_times(settle(dispatcher))) == 3
+    turned.sql("UPDATE entries SET task = 'proj.other' WHERE name = 'poll'")
+    turned.sql("DELETE FROM entries WHERE name = 'poll'")
+    turned.sql("DELETE FROM runs")
+    dispatcher.run_once()
+    with turned.database.write() as connection:
+        assert timers.remove_of_gone_entries(connection, 10) == 0, "a change of it is still queued"
+    assert settle(dispatcher) == []
+    assert turned.rows("SELECT reason, count FROM suppressions") == []
 
 
 def test_an_entry_removed_behind_the_triggers_back_is_forgotten(
@@ -162,7 +182,20 @@ def test_an_entry_removed_behind_the_triggers_back_is_forgotten(
     turned.sql("DELETE FROM entry_versions WHERE operation = 'delete'")
     turned.turn(seconds=10)
     assert settle(dispatcher) == []
-    assert turned.rows("SELECT * FROM timers") == []
+    assert turned.one("SELECT state, next_due_at FROM timers") == ("completed", None)
+
+
+def test_a_long_outage_is_caught_up_in_small_transactions(turned: Turned) -> None:
+    """Whatever was missed: a pass has an end, a batch is no larger than asked for, nothing is left out."""
+    for name in ("a", "b", "c"):
+        turned.add(name, every="1m", expires="never", misfire="all", misfire_limit=1000)
+    dispatcher = turned.dispatcher(batch=50)
+    settle(dispatcher)
+    turned.turn(minutes=700, seconds=1)
+    batches = settle(dispatcher)
+    assert max(len(batch.publications) for batch in batches) <= 50
+    assert len(set(fire_times(batches))) == len(fire_times(batches)) == 3 * 700
+    assert turned.rows("SELECT * FROM suppressions") == []
 
 
 def test_one_bad_entry_is_marked_and_does_not_stop_the_others(turned: Turned, dispatcher: Dispatcher) -> None:
@@ -234,6 +267,23 @@ def test_a_run_that_can_start_no_more_does_not_hold_its_entry_back(
     assert len(fire_times(settle(dispatcher))) == 1
 
 
+def test_a_claim_tells_that_a_run_has_begun_before_its_report_does(
+    turned: Turned, dispatcher: Dispatcher
+) -> None:
+    turned.add(
+        "slow", every="1m", overlap="skip", expires="30s", task="beatd.shell", kwargs='{"command": "x"}'
+    )
+    settle(dispatcher)
+    turned.turn(seconds=61)
+    settle(dispatcher)
+    turned.sql("UPDATE runs SET state = 'published'")
+    run = turned.one("SELECT id FROM runs")
+    assert claims.take(turned.database, str(run.id), "w1", timedelta(hours=1), 0) is claims.Claim.TAKEN
+    turned.turn(seconds=60)
+    assert settle(dispatcher) == []
+    assert turned.one("SELECT reason, count FROM suppressions") == ("overlap", 1)
+
+
 def test_a_jump_of_time_is_not_acted_on_at_the_first_look(turned: Turned, dispatcher: Dispatcher) -> None:
     turned.add("poll", every="1h")
     settle(dispatcher)
@@ -296,8 +346,6 @@ def test_two_nodes_share_what_is_due_and_double_nothing(turned: Turned) -> None:
 
 
 def test_other_zone_data_plans_entries_afresh(turned: Turned) -> None:
-    from beatd.store import timers
-
     turned.add("poll", cron="0 3 * * *")
     settle(turned.dispatcher(zone_data="2025a UTC"))
     with turned.database.write() as connection:
@@ -315,6 +363,6 @@ def test_a_run_of_an_unreadable_version_fails_with_a_reason(turned: Turned, disp
     settle(dispatcher)
     turned.sql("UPDATE entry_versions SET definition = :broken", broken='{"created_at": "2026-01-01"}')
     turned.turn(seconds=31)
-    assert turned.dispatcher(OTHER).take_over().batch is None
+    assert turned.dispatcher(OTHER).take_over().batches == ()
     row = turned.one("SELECT state, error FROM runs")
     assert (row.state, row.error) == ("failed", "its version of the entry cannot be read")

@@ -60,10 +60,9 @@ class Turned:
 def settle(dispatcher: Dispatcher) -> list[Batch]:
     """Passes until nothing is left to do; a jump of time is believed at the second look."""
     batches = []
-    for _ in range(50):
+    for _ in range(100):
         done = dispatcher.run_once()
-        if done.batch is not None:
-            batches.append(done.batch)
+        batches += done.batches
         if not (done.due or done.changed or done.wait == 0.0):
             return batches
     raise AssertionError("the dispatcher does not come to rest")

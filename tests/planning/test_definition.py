@@ -130,7 +130,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"time_limit": "1.5h"}, "time_limit: '1.5h'"),
     ({"expires": "10"}, "expires: '10': a duration, 'next' or 'never'; for example '10m'"),
     ({"misfire": "often"}, "misfire: 'often': one of skip, latest, all"),
-    ({"misfire_limit": 0}, "misfire_limit: 0: a whole number from 1 to 10000"),
+    ({"misfire_limit": 0}, "misfire_limit: 0: a whole number from 1 to 1000"),
     ({"overlap": "maybe"}, "overlap: 'maybe': one of allow, skip"),
     ({"exchange_type": "fanout"}, "exchange_type: 'fanout': one of direct, topic"),
     ({"link": "a,,b"}, "link: 'a,,b': task names separated by commas"),

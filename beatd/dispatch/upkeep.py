@@ -1,0 +1,178 @@
+"""The daemon's own housekeeping, on APScheduler: heartbeat, deadlines, dead nodes, retention, zone data."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any, Protocol
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from beatd import __version__, clock
+from beatd.config import Settings
+from beatd.dispatch.deadlines import sweep
+from beatd.dispatch.takeover import release_dead
+from beatd.errors import DatabaseUnavailable, SchemaMismatch
+from beatd.logs import get_logger
+from beatd.store import nodes, runs, timers
+from beatd.store.engine import Database
+from beatd.store.nodes import Process
+
+log = get_logger()
+
+_BATCH = 1000
+_RETENTION_EVERY = 60.0
+_LONG_HISTORIES_EVERY = 3600.0
+_ZONES_EVERY = 3600.0
+
+#: Nodes that have not been heard of for so long are taken off the table.
+_FORGET_NODES_AFTER = timedelta(days=1)
+
+
+class Host(Protocol):
+    """What housekeeping asks of the daemon that it is done for."""
+
+    @property
+    def settings(self) -> Settings: ...
+    def status(self) -> str: ...
+    def statistics(self) -> Mapping[str, Any]: ...
+    def zone_data(self) -> str: ...
+    def use_zone_data(self) -> None: ...
+    def publish_again_after(self) -> timedelta | None: ...
+    def wake(self) -> None: ...
+
+
+class Upkeep:
+    """One node's. Each step may be called by itself; `start` repeats them all on threads of its own."""
+
+    def __init__(self, database: Database, node: str, process: Process, host: Host) -> None:
+        self._database = database
+        self._node = node
+        self._process = process
+        self._host = host
+        self._zone_data = host.zone_data()
+        self._stopping = threading.Event()
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+
+    def start(self) -> None:
+        self._schedule()
+        self._scheduler.start()
+
+    def restart(self) -> None:
+        """After a reload: the host's settings hold from now on."""
+        self._schedule()
+        self._guarded(self.check_zones)()
+
+    def _schedule(self) -> None:
+        heartbeat = self._host.settings.scheduler.heartbeat.total_seconds()
+        for step, seconds in (
+            (self.beat, heartbeat),
+            (self.sweep, heartbeat),
+            (self.watch_nodes, heartbeat),
+            (self.cut_history, _RETENTION_EVERY),
+            (self.cut_long_histories, _LONG_HISTORIES_EVERY),
+            (self.check_zones, _ZONES_EVERY),
+        ):
+            self._scheduler.add_job(
+                self._guarded(step), "interval", seconds=seconds, id=step.__name__, replace_existing=True
+            )
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def join(self) -> None:
+        """Puts this node on the table, and lets go of what dead ones of this host left."""
+        release_dead(self._database, self._process)
+        with self._database.write() as connection:
+            self._register(connection)
+        log.info("node.joined", node=self._node, host=self._process.host)
+
+    def leave(self) -> None:
+        with self._database.write() as connection:
+            nodes.unregister(connection, [self._node])
+        log.info("node.left", node=self._node)
+
+    def beat(self) -> None:
+        told = self._host.statistics()
+        if self._stopping.is_set():
+            return  # the node has left, or is about to
+        with self._database.write() as connection:
+            now = self._database.now(connection)
+            ahead = (clock.wall() - now).total_seconds()
+            if not nodes.heartbeat(connection, self._node, now, self._host.status(), told):
+                self._register(connection)
+        if abs(ahead) > clock.TOLERANCE:
+            log.warning("clock.differs", seconds=round(ahead, 3))
+
+    def sweep(self) -> None:
+        done = sweep(
+            self._database,
+            reports=self._host.settings.celery.reports,
+            publish_again_after=self._host.publish_again_after(),
+        )
+        if done.published_again:
+            self._host.wake()
+
+    def watch_nodes(self) -> None:
+        if release_dead(self._database, self._process):
+            self._host.wake()
+
+    def check_zones(self) -> None:
+        """Plans entries afresh that were planned from other zone data, or in another default zone."""
+        zone_data = self._host.zone_data()
+        if zone_data != self._zone_data:
+            self._zone_data = zone_data
+            self._host.use_zone_data()
+        with self._database.write() as connection:
+            replanned = timers.plan_afresh(connection, zone_data)
+        if replanned:
+            log.info("zones.changed", zone_data=zone_data, entries=replanned)
+            self._host.wake()
+
+    def cut_history(self) -> None:
+        keep = timedelta(days=self._host.settings.history.keep_days)
+
+        def cut(connection: Any) -> int:
+            now = self._database.now(connection)
+            nodes.forget_silent(connection, now - _FORGET_NODES_AFTER)
+            return runs.cut_history(connection, now - keep, _BATCH)
+
+        self._in_batches(cut)
+
+    def cut_long_histories(self) -> None:
+        keep = self._host.settings.history.keep_runs
+        with self._database.read() as connection:
+            long = runs.with_long_histories(connection, keep)
+        for entry_id in long:
+            self._in_batches(partial(runs.cut_long_history, entry_id=entry_id, keep=keep, limit=_BATCH))
+        self._in_batches(partial(timers.remove_of_gone_entries, limit=_BATCH))
+
+    def _in_batches(self, cut: Callable[[Any], int]) -> None:
+        while not self._stopping.is_set():
+            with self._database.write() as connection:
+                count = cut(connection)
+            if not count:
+                return
+            log.info("history.trimmed", count=count)
+
+    def _register(self, connection: Any) -> None:
+        name, now = self._host.settings.scheduler.node_name, self._database.now(connection)
+        nodes.register(connection, self._node, name, self._process, __version__, now, self._host.status())
+
+    def _guarded(self, step: Callable[[], None]) -> Callable[[], None]:
+        """The loops tell the trouble; here it only must not end the job."""
+
+        def guarded() -> None:
+            try:
+                step()
+            except (DatabaseUnavailable, SchemaMismatch) as error:
+                log.debug("database.unavailable", loop="upkeep", error=str(error))
+
+        guarded.__name__ = step.__name__
+        return guarded
