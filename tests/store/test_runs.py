@@ -578,15 +578,16 @@ def test_long_histories_are_cut_to_the_newest(database: Database) -> None:
     for number in (1, 7, 20, 24):
         claim(database, number, NOW)
     with database.write() as connection:
-        assert runs.cut_long_histories(connection, 3, 3) == 3
-        assert runs.cut_long_histories(connection, 3, 3) == 1
-        assert runs.cut_long_histories(connection, 3, 3) == 0
+        assert runs.with_long_histories(connection, 3) == [1]
+        assert runs.cut_long_history(connection, 1, 3, 3) == 3
+        assert runs.cut_long_history(connection, 1, 3, 3) == 1
+        assert runs.cut_long_history(connection, 1, 3, 3) == 0
     assert set(states(database)) == {1, 2, 3, 10, 11, 20, 21, 22, 23, 24}
     assert claimed(database) == {run_id(n) for n in (1, 20, 24)}
 
 
 @pytest.mark.parametrize("database", ["postgresql", "mariadb"], indirect=True)
-@pytest.mark.parametrize("cut", ["cut_history", "cut_long_histories"])
+@pytest.mark.parametrize("cut", ["cut_history", "cut_long_history"])
 def test_a_run_that_is_revived_while_it_is_cut_stays(
     database: Database, cut: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -601,7 +602,7 @@ def test_a_run_that_is_revived_while_it_is_cut_stays(
         return delete_runs(connection, ids)
 
     monkeypatch.setattr(runs, "_delete_runs", revive_then_delete)
-    limits = {"cut_history": (NOW, 10), "cut_long_histories": (1, 10)}
+    limits = {"cut_history": (NOW, 10), "cut_long_history": (1, 1, 10)}
     with database.write() as connection:
         getattr(runs, cut)(connection, *limits[cut])
     assert states(database)[2] == "started"

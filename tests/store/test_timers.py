@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import insert, select
 
+from beatd.planning.plan import Suppression
 from beatd.store import timers
 from beatd.store.engine import Database
 from beatd.store.models import entries, entry_changes, runs, suppressions
@@ -112,13 +113,26 @@ def test_what_is_due(database: Database) -> None:
         assert take_due(database, connection) == [2, 5, 1]
         assert take_due(database, connection, limit=2) == [2, 5]
         assert take_due(database, connection, planner=2) == [6, 2, 5, 1]
-        assert timers.next_due(connection) == NOW - 3 * SECOND
+        assert timers.next_due(connection, 1) == NOW - 2 * SECOND
+        assert timers.next_due(connection, 2) == NOW - 3 * SECOND
         assert timers.count_due(connection, NOW) == 4
-        timers.remove(connection, [1, 2, 5, 6])
-        timers.remove(connection, [])
-        assert timers.next_due(connection) == NOW + microsecond
-        timers.remove(connection, [3])
-        assert timers.next_due(connection) is None
+    save(database, *(timer(number, None) for number in (1, 2, 5)))
+    with database.read() as connection:
+        assert timers.next_due(connection, 1) == NOW + microsecond
+    save(database, timer(3, None))
+    with database.read() as connection:
+        assert timers.next_due(connection, 1) is None
+
+
+def test_timers_of_entries_that_are_gone_stay_until_nothing_is_queued(database: Database) -> None:
+    save(database, timer(1, None), timer(2, None), timer(3, NOW), timer(4, None))
+    change(database, 2)
+    with database.write() as connection:
+        assert timers.remove_of_gone_entries(connection, 1) == 1
+        assert timers.remove_of_gone_entries(connection, 10) == 1
+        assert timers.remove_of_gone_entries(connection, 10) == 0
+        left = connection.execute(select(timers.timers.c.entry_id)).scalars().all()
+    assert sorted(left) == [2, 3]
 
 
 def test_the_changes_are_taken_once(database: Database) -> None:
@@ -309,21 +323,14 @@ def test_an_open_run_is_one_that_runs_or_can_still_start(
 
 
 def test_suppressions_are_recorded(database: Database) -> None:
-    row: dict[str, object] = {
-        "entry_id": 1,
-        "version": 2,
-        "reason": "misfire",
-        "count": 3,
-        "exact": False,
-        "first_fire_at": NOW - SECOND,
-        "last_fire_at": NOW,
-        "recorded_at": NOW,
-    }
+    record = Suppression(2, "misfire", 3, False, NOW - SECOND, NOW)
     with database.write() as connection:
-        timers.record_suppressions(connection, [])
-        timers.record_suppressions(connection, [row, {**row, "entry_id": 2}])
-        found = connection.execute(select(suppressions).order_by(suppressions.c.id)).mappings().all()
-    assert [{name: one[name] for name in row} for one in found] == [row, {**row, "entry_id": 2}]
+        timers.record_suppressions(connection, [], NOW)
+        timers.record_suppressions(connection, [(1, record), (2, record)], NOW + SECOND)
+        found = connection.execute(select(suppressions).order_by(suppressions.c.id)).all()
+    assert [row[1:] for row in found] == [
+        (entry_id, 2, "misfire", 3, False, NOW - SECOND, NOW, NOW + SECOND) for entry_id in (1, 2)
+    ]
 
 
 def test_other_zone_data_plans_entries_afresh(database: Database) -> None:
