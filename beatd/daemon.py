@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 from beatd import __version__, clock, logs
 from beatd.broker.configured import (
+    broker_address,
     configured_app,
     configured_consumer,
     configured_publisher,
@@ -308,7 +309,13 @@ class Daemon:
         with self._database.read() as connection:
             now = self._database.now(connection)
             due, outbox = timers.count_due(connection, now), runs.count_pending(connection)
-        return {"due": due, "outbox": outbox, "published": self._published, "lateness": self._lateness()}
+        return {
+            "broker": broker_address(self._app),
+            "due": due,
+            "outbox": outbox,
+            "published": self._published,
+            "lateness": self._lateness(),
+        }
 
     def zone_data(self) -> str:
         """What plans depend on besides entries: the zone data, and the zone of entries that name none."""

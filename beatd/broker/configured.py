@@ -10,7 +10,7 @@ from beatd.broker import embedded
 from beatd.broker.app import driver_type, embedded_broker, load_app
 from beatd.broker.publisher import Publisher, open_publisher
 from beatd.broker.reports import ReportsConsumer
-from beatd.config import Settings
+from beatd.config import Settings, redact
 
 #: How long a run-once run may stay unclaimed on a broker that forgets the message of a killed worker.
 _PUBLISH_AGAIN_AFTER = timedelta(seconds=30)
@@ -23,8 +23,8 @@ def configured_app(settings: Settings) -> Celery:
     """
     url, options = settings.broker.url or None, dict(settings.broker.transport_options)
     if url is None and not settings.celery.app:
-        url, embedded = embedded_broker(settings.state_dir)
-        options = {**embedded, **options}
+        url, its_options = embedded_broker(settings.state_dir)
+        options = {**its_options, **options}
     return load_app(
         settings.celery.app or None,
         url,
@@ -64,3 +64,8 @@ def publish_again_after(app: Celery) -> timedelta | None:
     if driver_type(app) == "amqp" or url.startswith(f"{embedded.SCHEME}://"):
         return None
     return _PUBLISH_AGAIN_AFTER
+
+
+def broker_address(app: Celery) -> str:
+    """Where the app publishes, without a password. Does not connect."""
+    return redact(str(app.conf.broker_write_url or app.conf.broker_url or ""))

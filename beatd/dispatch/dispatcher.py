@@ -25,6 +25,7 @@ from beatd.store.definitions import Definitions, Key, Version
 from beatd.store.engine import Database
 from beatd.store.runs import OutboxRun
 from beatd.store.timers import Timer
+from beatd.worker import arguments
 
 log = get_logger()
 
@@ -96,7 +97,7 @@ class Dispatcher:
         self._batch = batch
         self._lease = lease
         self._zone_data = zone_data
-        self._definitions = Definitions(default_timezone)
+        self._definitions = Definitions(default_timezone, arguments.check)
         self._guard = TimeGuard()
 
     def run_once(self) -> Pass:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, tuple_
 
-from beatd.errors import InvalidInput
+from beatd.errors import FieldError, InvalidInput
 from beatd.planning.definition import Definition, parse_definition
 from beatd.store.models import entry_versions
 
@@ -30,11 +30,28 @@ class Version:
     error: str | None
 
 
-class Definitions:
-    """Reads versions by (entry id, version); keeps the `size` used last. For one thread."""
+#: Raises FieldError unless a task can be called with these args and kwargs.
+CheckArguments = Callable[[str, Sequence[Any], Mapping[str, Any]], None]
 
-    def __init__(self, default_timezone: str = "UTC", size: int = 100_000) -> None:
+
+def _any_arguments(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Of tasks that are not ours nothing is known."""
+
+
+class Definitions:
+    """Reads versions by (entry id, version); keeps the `size` used last. For one thread.
+
+    What was written in plain SQL is checked here for the first time: `check_arguments` with the rest.
+    """
+
+    def __init__(
+        self,
+        default_timezone: str = "UTC",
+        check_arguments: CheckArguments = _any_arguments,
+        size: int = 100_000,
+    ) -> None:
         self._default_timezone = default_timezone
+        self._check_arguments = check_arguments
         self._size = size
         self._kept: OrderedDict[Key, Version] = OrderedDict()
 
@@ -70,7 +87,8 @@ class Definitions:
             parsed = parse_definition(
                 columns, created_at=_created_at(columns), default_timezone=self._default_timezone
             )
-        except InvalidInput as error:
+            self._check_arguments(parsed.task.task, parsed.task.args, parsed.task.kwargs)
+        except (InvalidInput, FieldError) as error:
             return Version(entry_id, version, changed_at, False, None, str(error))
         return Version(entry_id, version, changed_at, False, parsed, None)
 

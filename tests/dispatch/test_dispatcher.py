@@ -217,6 +217,16 @@ def test_one_bad_entry_is_marked_and_does_not_stop_the_others(turned: Turned, di
     assert turned.one("SELECT state, error FROM timers WHERE entry_id = :id", id=bad) == ("active", None)
 
 
+def test_a_shell_entry_without_a_command_is_broken_before_it_fires(
+    turned: Turned, dispatcher: Dispatcher
+) -> None:
+    turned.add("silent", every="10s", task="beatd.shell")
+    settle(dispatcher)
+    timer = turned.one("SELECT state, error FROM timers")
+    assert timer.state == "broken"
+    assert "command" in timer.error
+
+
 def test_a_once_entry_is_complete_after_its_run(turned: Turned, dispatcher: Dispatcher) -> None:
     at = (turned.now() + timedelta(hours=1)).isoformat()
     turned.add("launch", at=at)

@@ -89,7 +89,9 @@ def _assert_only_fresh_runs_were_executed(
     assert executed == {run.id for run in history if run.state == "succeeded"}
     by_worker = {bool(run.worker) for run in stale}
     assert by_worker == {not _drops_by_itself(installation)}, "who says that they expired"
-    assert {run.state for run in history if run.fire_time >= current} == {"succeeded"}
+    # On a machine that is busy some of the later ones may expire too; they must say so.
+    later = [run for run in history if run.fire_time >= current]
+    assert "succeeded" in {run.state for run in later} <= {"succeeded", "expired"}
     # nothing was dropped in silence: a run for each second
     fire_times = [run.fire_time for run in history]
     assert len(fire_times) == (fire_times[-1] - fire_times[0]) / timedelta(seconds=1) + 1

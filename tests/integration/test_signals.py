@@ -26,6 +26,7 @@ def installation(request: pytest.FixtureRequest) -> Installation:
     return made
 
 
+@pytest.mark.parametrize("installation", ["PostgreSQL + RabbitMQ"], indirect=True)
 def test_hangup_while_fires_go_on_loses_none(installation: Installation) -> None:
     scheduler = installation.scheduler()
     start, end = _write_entries(installation, seconds=4)
