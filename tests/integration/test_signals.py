@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.processes import Installation, Process
+from tests.services.rabbit import RabbitMQ
 from tests.waiting import eventually
 
 SECOND = timedelta(seconds=1)
@@ -47,6 +48,22 @@ def test_hangup_while_fires_go_on_loses_none(installation: Installation) -> None
     assert "windwo" in scheduler.text()
     _compare(installation, start, end)
     assert scheduler.running
+
+
+@pytest.mark.parametrize("installation", ["PostgreSQL + RabbitMQ"], indirect=True)
+def test_hangup_moves_everything_to_another_broker(installation: Installation, rabbit: RabbitMQ) -> None:
+    """Messages and reports: a run on the new broker comes to its end in the history."""
+    elsewhere = rabbit.create_vhost()
+    config = installation.folder / "beatd.toml"
+    config.write_text(f'[broker]\nurl = "{installation.env.pop("BEATD_BROKER_URL")}"\n')
+    scheduler = installation.scheduler()
+    config.write_text(f'[broker]\nurl = "{rabbit.url(elsewhere)}"\n')
+    scheduler.signal(signal.SIGHUP)
+    eventually(lambda: _reloads(scheduler) == 1)
+    installation.worker(BEATD_BROKER_URL=rabbit.url(elsewhere))
+    installation.add("tick", every="1s", **installation.shell())
+    eventually(lambda: installation.states()["succeeded"] >= 2, 30)
+    rabbit.delete_vhost(elsewhere)
 
 
 def test_terminated_and_started_again_while_fires_go_on(installation: Installation) -> None:
