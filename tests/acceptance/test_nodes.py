@@ -32,7 +32,7 @@ def installation(postgres_url: str, rabbit_url: str, install: Callable[..., Inst
 @pytest.fixture
 def seconds(acceptance_seconds: int) -> int:
     """A minute in the long form."""
-    return 60 if acceptance_seconds > 20 else 15
+    return 60 if acceptance_seconds > 20 else 12
 
 
 @pytest.mark.timeout(200)

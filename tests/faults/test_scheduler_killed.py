@@ -95,6 +95,7 @@ def test_killed_between_the_commit_of_reports_and_their_acknowledgement(installa
     assert len(installation.ledger()) == RUNS
 
 
+@pytest.mark.parametrize("installation", [SERVERS], indirect=True)
 def test_killed_again_and_again(installation: Installation) -> None:
     """At the n-th pass each time, with fires going on: nothing is missing in the end."""
     start = installation.now() + timedelta(seconds=1)
