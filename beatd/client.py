@@ -20,7 +20,7 @@ from typing import Any
 
 from beatd import config as configuration
 from beatd.operations import apply as apply_operation
-from beatd.operations import entries, runs
+from beatd.operations import brokers, entries, runs
 from beatd.operations.apply import Changes
 from beatd.operations.context import Context
 from beatd.operations.entries import Entry, Upcoming, Version
@@ -187,7 +187,9 @@ class Client:
         from beatd.broker.app import revoke
         from beatd.broker.configured import configured_app
 
-        revoke(configured_app(self._settings), run, terminate)
+        app = configured_app(self._settings)
+        brokers.require_same(self._context, lambda: app)
+        revoke(app, run, terminate)
 
 
 def _user() -> str:

@@ -346,7 +346,8 @@ def _follow(state: State, context: Context, run: Run, limit: timedelta, *, quiet
 
     ended = runs.wait(context, run.id, min(limit, _PATIENCE), tell)
     if ended.state in ("pending", "published") and context.reports:
-        hint = f"nobody has begun it yet: {state.command('status')} may say why"
+        queue = _queue_of(state, entries.show(context, str(run.entry)))
+        hint = f"nobody has begun it yet: does a worker take {queue}? {state.command('doctor')} may say why"
         state.err.print(Text(hint, style="yellow"), soft_wrap=True)
     if not ended.ended and limit > _PATIENCE:
         ended = runs.wait(context, run.id, limit - _PATIENCE, tell)
@@ -355,6 +356,17 @@ def _follow(state: State, context: Context, run: Run, limit: timedelta, *, quiet
     if not ended.ended:
         state.err.print(Text(f"run {ended.id} is still {ended.state}"), soft_wrap=True)
     return ended
+
+
+def _queue_of(state: State, entry: Entry) -> str:
+    options = entry.options
+    if queue := options.get("queue"):
+        return f"the queue {queue!r}"
+    if exchange := options.get("exchange"):
+        return f"a queue bound to the exchange {exchange!r}"
+    if app := state.settings.celery.app:
+        return f"the queue to which {app} sends it"
+    return f"the queue {state.settings.celery.default_queue!r}"
 
 
 def _tell(state: State, done: str, entry: Entry) -> None:

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from beatd.cli.entry import context_of, outcome, print_fitted, took
 from beatd.cli.output import JsonOption, plain, print_json, styled, table
+from beatd.cli.process import App
 from beatd.cli.state import State
 from beatd.cli.times import zone_of, zoned
-from beatd.operations import runs
+from beatd.operations import brokers, runs
 from beatd.operations.context import Context
 from beatd.store.history import Run
 
@@ -96,17 +97,19 @@ def show(ctx: typer.Context, run: _Id, json: JsonOption = False) -> None:
 
 
 @app.command()
-def revoke(ctx: typer.Context, run: _Id) -> None:
+def revoke(ctx: typer.Context, run: _Id, app: App = None) -> None:
     """Keep a run from starting, or end it if it has started."""
     state: State = ctx.obj
+    state.options["celery.app"] = app
+    context = context_of(state)
 
     def broadcast(run: str, *, terminate: bool) -> None:
         from beatd.broker.app import revoke as ask_workers
-        from beatd.broker.configured import configured_app
 
-        ask_workers(configured_app(state.settings), run, terminate)
+        brokers.require_same(context, lambda: state.celery)
+        ask_workers(state.celery, run, terminate)
 
-    asked = runs.revoke(context_of(state), run, broadcast)
+    asked = runs.revoke(context, run, broadcast)
     if asked.done:
         state.out.print(f"revoked run {asked.run.id}")
     else:

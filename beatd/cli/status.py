@@ -12,6 +12,7 @@ from rich.text import Text
 
 from beatd import __version__
 from beatd.cli.output import JsonOption, ago, print_hanging, print_json, said_by, span_text, styled
+from beatd.cli.process import App
 from beatd.cli.state import State
 from beatd.operations import health
 from beatd.operations.health import Activity, Lateness, Status
@@ -19,6 +20,7 @@ from beatd.operations.health import Activity, Lateness, Status
 
 def status(
     ctx: typer.Context,
+    app: App = None,
     json: JsonOption = False,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with status 1 if anything is not well.")
@@ -26,7 +28,8 @@ def status(
 ) -> None:
     """What runs where, what waits, how late it is. Exit status 1 if the database cannot tell."""
     state: State = ctx.obj
-    found = health.status(state.loaded, state.open_database(), __version__)
+    state.options["celery.app"] = app
+    found = health.status(state.loaded, state.open_database(), __version__, lambda: state.celery)
     if json:
         print_json(found)
     else:
@@ -67,6 +70,7 @@ def _database(found: Status) -> str:
 
 def _print_activity(out: Console, activity: Activity) -> None:
     _section(out, "schedulers", _nodes(activity))
+    _section(out, "workers", _workers(activity))
     _section(out, "entries", _entries(activity))
     _section(out, "waiting", _waiting(activity))
     _section(out, "lateness", [_lateness(activity.lateness)])
@@ -80,6 +84,15 @@ def _nodes(activity: Activity) -> Iterable[str | Text]:
         mark = ("● ", "green") if node.alive else ("● ", "bold red")
         heard = f"heard of {ago(node.heartbeat_age)}, up {span_text(activity.now - node.started_at)}"
         yield Text.assemble(mark, f"{node.name}  pid {node.pid} on {node.host}, {heard}: {node.status}")
+        if broker := node.statistics.get("broker"):
+            yield Text(f"  publishes to {broker}", style="dim")
+
+
+def _workers(activity: Activity) -> Iterable[str | Text]:
+    if not activity.workers:
+        yield "none was heard of in the last hour"
+    for worker in activity.workers:
+        yield f"{worker.name}  heard of {ago(max(activity.now - worker.heard_at, timedelta(0)))}"
 
 
 def _entries(activity: Activity) -> Iterable[str | Text]:
@@ -126,6 +139,10 @@ def _signed(span: timedelta) -> str:
 def _ended(activity: Activity) -> Iterable[str | Text]:
     counts = [Text.assemble(f"{count} ", styled(state)) for state, count in sorted(activity.ended.items())]
     yield Text(", ").join(counts) if counts else "no run ended"
-    for run in activity.failed:
+    for failing in activity.failed:
+        run = failing.newest
         said = said_by(run.state, run.result, run.error, run.reason)
-        yield Text.assemble(f"{run.finished_at:%H:%M:%S} UTC  {run.entry}  ", styled(run.state), f"  {said}")
+        often = f" {failing.count} times" if failing.count > 1 else ""
+        yield Text.assemble(
+            f"{run.finished_at:%H:%M:%S} UTC  {run.entry}  ", styled(run.state), f"{often}  {said}"
+        )

@@ -80,7 +80,7 @@ def _add_samples(state: State, database: Database) -> int:
 
 
 def _print_header(state: State, database: Database, samples: int) -> None:
-    found = health.status(state.loaded, database, __version__)
+    found = health.status(state.loaded, database, __version__, lambda: state.celery)
     activity = found.activity
     others = sum(node.alive for node in activity.nodes) if activity else 0
     total = activity.backlog.entries if activity else 0

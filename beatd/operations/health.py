@@ -14,12 +14,11 @@ from typing import Any, Literal
 from beatd import clock
 from beatd.config import Loaded, Settings, redact
 from beatd.errors import BeatdError, Conflict, InvalidInput, SchemaMismatch
+from beatd.operations import brokers
 from beatd.store import health as facts
 from beatd.store import schema
 from beatd.store.engine import Database
 from beatd.store.health import EndedRun
-
-#: A clock that is off by more than this says so (SEMANTICS: Time).
 
 #: What waits longer than this to be planned or published makes the whole not well.
 OVERDUE = timedelta(minutes=1)
@@ -76,18 +75,23 @@ class Lateness:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What the database says of now. `ended` counts the runs that ended within the last hour, by state."""
+    """What the database says of now. `ended` counts the runs that ended within the last hour, by state;
+    `workers` are those heard of within it. `reports` tells whether workers report at all.
+    """
 
     now: datetime
     server: str
     schema: str
     nodes: tuple[NodeState, ...]
+    workers: tuple[facts.Worker, ...]
+    reports: bool
     backlog: facts.Backlog
+    unstarted: facts.Unstarted | None
     next_due: facts.NextDue | None
     broken: tuple[facts.BrokenEntry, ...]
     lateness: Lateness | None
     ended: dict[str, int]
-    failed: tuple[facts.EndedRun, ...]
+    failed: tuple[facts.Failing, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +108,16 @@ class Status:
     troubles: tuple[str, ...]
 
 
-def status(loaded: Loaded, database: Database, version: str) -> Status:
-    """Asks the database alone, so that it answers at once. Raises nothing for what is down."""
+def status(loaded: Loaded, database: Database, version: str, connect: Callable[[], Any]) -> Status:
+    """Asks the database alone, so that it answers at once. Raises nothing for what is down.
+
+    `connect` gives the Celery app whose broker this command would use; it is not connected to.
+    """
     activity: Activity | None = None
     try:
         schema.require(database)
         activity = _activity(database, loaded.settings)
-        troubles = _troubles(activity)
+        troubles = _troubles(activity, connect)
     except BeatdError as error:
         troubles = [str(error)]
     return Status(
@@ -144,12 +151,15 @@ def _activity(database: Database, settings: Settings) -> Activity:
             server=facts.server(connection, database.dialect).version,
             schema=found,
             nodes=tuple(_node(node, now, settings) for node in facts.known_nodes(connection)),
+            workers=tuple(facts.workers_heard_since(connection, now, now - RECENT)),
+            reports=settings.celery.reports,
             backlog=facts.backlog(connection, now),
+            unstarted=facts.oldest_unstarted(connection),
             next_due=facts.next_due(connection),
             broken=tuple(facts.broken_entries(connection)),
             lateness=_lateness(facts.lateness(connection, now - RECENT)),
             ended=facts.ended_by_state(connection, now - RECENT),
-            failed=tuple(facts.failed_since(connection, now - RECENT, 5)),
+            failed=tuple(facts.failing_since(connection, now - RECENT, 5)),
         )
 
 
@@ -175,16 +185,20 @@ def _lateness(ascending: Sequence[timedelta]) -> Lateness | None:
     return Lateness(count, ascending[count // 2], ascending[count * 99 // 100], ascending[-1])
 
 
-def _troubles(activity: Activity) -> list[str]:
-    return [f"{finding.check}: {finding.text}" for finding in _work(activity) if finding.level == "problem"]
+def _troubles(activity: Activity, connect: Callable[[], Any]) -> list[str]:
+    findings = _work(activity, connect)
+    return [f"{finding.check}: {finding.text}" for finding in findings if finding.level == "problem"]
 
 
 # What waits, and who does it: for status and doctor alike
 
 
-def _work(activity: Activity) -> Iterator[Finding]:
+def _work(activity: Activity, connect: Callable[[], Any]) -> Iterator[Finding]:
     yield _schedulers(activity)
+    yield from _held_up(activity)
+    yield from _other_broker(activity, connect)
     yield from _overdue(activity)
+    yield from _unstarted(activity)
     yield from _entries(activity)
 
 
@@ -203,6 +217,20 @@ def _schedulers(activity: Activity) -> Finding:
     )
 
 
+def _held_up(activity: Activity) -> Iterator[Finding]:
+    for node in activity.nodes:
+        if node.alive and node.status.startswith("waiting:"):
+            hint = "see whether what it waits for is there, and reached from its machine"
+            yield Finding("schedulers", "problem", f"{node.name} is {node.status}", hint)
+
+
+def _other_broker(activity: Activity, connect: Callable[[], Any]) -> Iterator[Finding]:
+    nodes = [(node.name, node.statistics.get("broker")) for node in activity.nodes if node.alive]
+    if text := brokers.differing(nodes, connect):
+        said, _, hint = text.rpartition(": ")
+        yield Finding("broker", "problem", said, hint)
+
+
 def _overdue(activity: Activity) -> Iterator[Finding]:
     waiting = activity.backlog
     for what, count, since in (
@@ -218,6 +246,20 @@ def _overdue(activity: Activity) -> Iterator[Finding]:
             f"{count} waiting, the oldest for {_seconds(activity.now - since)}",
             "see the schedulers' logs, and whether the broker takes messages",
         )
+
+
+def _unstarted(activity: Activity) -> Iterator[Finding]:
+    """Runs in a queue of which nothing tells that anybody takes from it."""
+    oldest = activity.unstarted
+    if not activity.reports or oldest is None or activity.now - oldest.published_at <= OVERDUE:
+        return
+    if any(activity.now - worker.heard_at <= OVERDUE for worker in activity.workers):
+        return
+    of = f"{oldest.entry}, queue {oldest.queue}" if oldest.queue else oldest.entry
+    since = _seconds(activity.now - oldest.published_at)
+    text = f"{activity.backlog.published} published and not begun, the oldest ({of}) for {since}"
+    hint = "start a worker that takes its queue, or give yours the plugin: beatd doctor asks who is there"
+    yield Finding("runs", "problem", f"{text}; no worker was heard of", hint)
 
 
 def _entries(activity: Activity) -> Iterator[Finding]:
@@ -376,10 +418,10 @@ def _while_it_runs(settings: Settings, database: Database, connect: Callable[[],
         schema.require(database)
         activity = _activity(database, settings)
         with database.read() as connection:
-            heard = facts.last_heard_of_workers(connection)
+            heard = facts.last_heard_of_workers(connection, activity.now)
     except BeatdError:
         return  # said already
-    yield from _work(activity)
+    yield from _work(activity, connect)
     yield _workers(connect, activity.now - heard if heard else None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,6 @@ from sqlalchemy import (
     Table,
     bindparam,
     func,
-    or_,
     select,
     text,
 )
@@ -39,6 +38,9 @@ from beatd.store.triggers import create_statements
 
 #: Counting looks at no more rows than this: a long history must not make a look at it slow.
 _SAMPLE = 10_000
+
+#: Of failures, which come with their texts, fewer.
+_MOST_FAILED = 1000
 
 #: Characters of an output that are read for a list.
 _SHOWN = 1000
@@ -130,6 +132,27 @@ def _by_state(connection: Connection, chosen: Select[Any]) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+@dataclass(frozen=True, slots=True)
+class Unstarted:
+    """The run that lies in its queue for the longest time."""
+
+    entry: str
+    queue: str | None
+    published_at: datetime
+
+
+def oldest_unstarted(connection: Connection) -> Unstarted | None:
+    query = (
+        select(func.coalesce(entries.c.name, "?"), entries.c.queue, runs.c.published_at)
+        .join_from(runs, entries, entries.c.id == runs.c.entry_id, isouter=True)
+        .where(runs.c.state.in_(_literally("published")), runs.c.published_at.is_not(None))
+        .order_by(runs.c.published_at)
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return Unstarted(*row) if row else None
+
+
 # Entries
 
 
@@ -192,10 +215,22 @@ def ended_since(connection: Connection, since: datetime, limit: int) -> list[End
     return _ended(connection, runs.c.finished_at >= since, limit)
 
 
-def failed_since(connection: Connection, since: datetime, limit: int) -> list[EndedRun]:
-    """The newest that failed or were lost, in the order in which they ended."""
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """An entry with runs that ended badly; `newest` is the last of those in this state."""
+
+    newest: EndedRun
+    count: int
+
+
+def failing_since(connection: Connection, since: datetime, limit: int) -> list[Failing]:
+    """Entries of which runs failed or were lost, those of the newest last; looks at the newest thousand."""
     failed = runs.c.state.in_(("failed", "lost"))
-    return _ended(connection, (runs.c.finished_at >= since) & failed, limit)
+    groups: dict[tuple[str, str], list[EndedRun]] = {}
+    for run in _ended(connection, (runs.c.finished_at >= since) & failed, _MOST_FAILED):
+        groups.setdefault((run.entry, run.state), []).append(run)
+    found = [Failing(of[-1], len(of)) for of in groups.values()]
+    return sorted(found, key=lambda failing: failing.newest.finished_at)[-limit:]
 
 
 def _ended(connection: Connection, which: ColumnElement[bool], limit: int) -> list[EndedRun]:
@@ -242,15 +277,52 @@ def lateness(connection: Connection, since: datetime) -> list[timedelta]:
     return sorted(published - due for published, due in connection.execute(query))
 
 
-def last_heard_of_workers(connection: Connection) -> datetime | None:
-    """When a worker last showed that it lives: it began or renewed a claim, or reported."""
-    claimed = connection.execute(select(func.max(claims.c.claimed_at))).scalar()
-    ended = connection.execute(
-        select(func.max(runs.c.finished_at)).where(
-            runs.c.worker.is_not(None), or_(runs.c.state == "succeeded", runs.c.state == "failed")
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker, and when it last showed that it lives."""
+
+    name: str
+    heard_at: datetime
+
+
+def workers_heard_since(connection: Connection, now: datetime, since: datetime) -> list[Worker]:
+    """Workers that hold a claim which they renew, or began or ended a run since then. By name.
+
+    Looks at the newest ten thousand runs.
+    """
+    heard: dict[str, datetime] = {}
+    for name, at in (*_claiming(connection, now), *_reporting(connection, since)):
+        heard[name] = max(at, heard.get(name, at))
+    return [Worker(name, heard[name]) for name in sorted(heard)]
+
+
+def last_heard_of_workers(connection: Connection, now: datetime) -> datetime | None:
+    """When the last of them showed that it lives, of the newest ten thousand runs."""
+    return max((at for _, at in (*_claiming(connection, now), *_reporting(connection))), default=None)
+
+
+def _claiming(connection: Connection, now: datetime) -> Iterator[tuple[str, datetime]]:
+    """Whoever holds a lease that runs on renewed it lately. A claim's worker is `HOST PID DELIVERY`."""
+    query = select(claims.c.worker).where(claims.c.ended_at.is_(None), claims.c.lease_until > now)
+    return ((worker.partition(" ")[0], now) for worker in connection.execute(query).scalars())
+
+
+def _reporting(connection: Connection, since: datetime | None = None) -> Iterator[tuple[str, datetime]]:
+    """Ends that the daemon inferred (`lost`, `expired`) tell nothing of a worker."""
+    ended = select(runs.c.worker, runs.c.state, runs.c.finished_at.label("at"))
+    ended = ended.where(runs.c.finished_at.is_not(None) if since is None else runs.c.finished_at >= since)
+    newest = ended.order_by(runs.c.finished_at.desc()).limit(_SAMPLE).subquery()
+    begun = select(runs.c.worker, runs.c.state, runs.c.started_at.label("at"))
+    begun = begun.where(runs.c.state.in_(_literally("started", "retrying")))
+    if since is not None:
+        begun = begun.where(runs.c.started_at >= since)
+    for told, states in ((newest, ("succeeded", "failed")), (begun.subquery(), ("started", "retrying"))):
+        query = (
+            select(told.c.worker, func.max(told.c.at))
+            .where(told.c.worker.is_not(None), told.c.state.in_(states), told.c.at.is_not(None))
+            .group_by(told.c.worker)
         )
-    ).scalar()
-    return max((instant for instant in (claimed, ended) if instant), default=None)
+        yield from ((worker, at) for worker, at in connection.execute(query))
 
 
 # The server

@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,26 @@ def test_a_transport_that_cannot_broadcast_says_so(beatd: Beatd) -> None:
     done = beatd("runs", "revoke", run["id"], status=1)
     assert f"run {run['id']} is published and cannot be revoked" in done.stderr
     assert "cannot broadcast" in done.stderr
+
+
+def test_workers_on_another_broker_are_not_asked(beatd: Beatd) -> None:
+    beatd("entry", "add", "hello", "--every", "5m", "--task", "proj.t")
+    run = beatd.json("entry", "trigger", "hello")
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # as SQLite has it
+    with sqlite3.connect(beatd.database) as connection:
+        connection.execute("UPDATE runs SET state = 'published'")
+        connection.execute(
+            "INSERT INTO nodes (id, name, host, pid, pid_started, beatd_version, started_at, heartbeat_at,"
+            " status, statistics) VALUES ('n', 'n1', 'h', 1, 1, '0', ?, ?, '', ?)",
+            [now, now, json.dumps({"broker": "amqp://u:***@mq/beatd"})],
+        )
+    done = beatd("runs", "revoke", run["id"], status=1)
+    assert "the scheduler n1 uses amqp://u:***@mq/beatd, this command beatd://" in done.stderr
+    assert "--app" in done.stderr
+    assert "asked" not in done.stdout
+    with sqlite3.connect(beatd.database) as connection:  # one that is gone says nothing of today
+        connection.execute("UPDATE nodes SET heartbeat_at = '2026-01-01T00:00:00.000000Z'")
+    assert "asked the workers" in beatd("runs", "revoke", run["id"]).stdout
 
 
 def test_following_prints_what_comes(beatd: Beatd) -> None:

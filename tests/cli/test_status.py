@@ -33,7 +33,7 @@ def write(beatd: Beatd, table: str, **values: Any) -> None:
         database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(values.values()))
 
 
-def node(beatd: Beatd, name: str, heartbeat_at: str, **more: Any) -> None:
+def node(beatd: Beatd, name: str, heartbeat_at: str, status: str = "published 3", **more: Any) -> None:
     write(
         beatd,
         "nodes",
@@ -45,7 +45,7 @@ def node(beatd: Beatd, name: str, heartbeat_at: str, **more: Any) -> None:
         beatd_version="0.1.0",
         started_at=ago(hours=1),
         heartbeat_at=heartbeat_at,
-        status="published 3",
+        status=status,
         **more,
     )
 
@@ -125,6 +125,49 @@ def test_a_scheduler_that_lives_and_one_that_does_not(made: Beatd) -> None:
     assert "published 3" in told
 
 
+def test_a_scheduler_that_waits_is_a_trouble(made: Beatd) -> None:
+    node(made, "alive", ago(seconds=2), status="waiting: broker amqp://mq: refused; published 0")
+    node(made, "gone", ago(minutes=10), status="waiting: nothing that matters any more")
+    found = made.json("status", "--check", status=1)
+    assert found["troubles"] == ["schedulers: alive is waiting: broker amqp://mq: refused; published 0"]
+    assert "✗ schedulers: alive is waiting: broker amqp://mq: refused" in made("status").stdout
+
+
+def test_a_scheduler_on_another_broker_is_a_trouble(made: Beatd) -> None:
+    node(made, "n1", ago(seconds=2), statistics=json.dumps({"broker": "amqp://u:***@mq/beatd"}))
+    (trouble,) = made.json("status", "--check", status=1)["troubles"]
+    own = f"beatd://{made.state_dir}/broker"
+    assert trouble.startswith(f"broker: the scheduler n1 uses amqp://u:***@mq/beatd, this command {own}")
+    assert "publishes to amqp://u:***@mq/beatd" in made("status").stdout
+    # another user, the port written out: the same broker
+    made.env["BEATD_BROKER_URL"] = "amqp://other:very-secret@mq:5672/beatd"
+    assert made.json("status", "--check")["troubles"] == []
+
+
+def test_runs_that_nobody_begins_are_a_trouble(made: Beatd) -> None:
+    node(made, "alive", ago(seconds=0))
+    entry(made, "hello")
+    run(made, "published", ago(seconds=30), published_at=ago(seconds=30))
+    assert made.json("status", "--check")["troubles"] == []
+    run(made, "published", ago(minutes=5), published_at=ago(minutes=5))
+    found = made.json("status", "--check", status=1)
+    assert found["activity"]["workers"] == []
+    (trouble,) = found["troubles"]
+    assert trouble.startswith("runs: 2 published and not begun, the oldest (hello) for 30")
+    assert "none was heard of in the last hour" in made("status").stdout
+    # a worker that is busy with something long holds a claim that it renews
+    held = {"run_id": str(uuid.uuid4()), "claimed_at": ago(hours=1), "lease_until": ago(seconds=-30)}
+    write(made, "claims", worker="w1@here 17 abc", **held)
+    found = made.json("status", "--check")
+    assert [worker["name"] for worker in found["activity"]["workers"]] == ["w1@here"]
+    assert "w1@here  heard of " in made("status").stdout
+    # and without reports nothing can be told
+    with sqlite3.connect(made.database) as database:
+        database.execute("DELETE FROM claims")
+    made.env["BEATD_CELERY_REPORTS"] = "false"
+    assert made.json("status", "--check")["troubles"] == []
+
+
 def test_what_waits_too_long_is_a_trouble(made: Beatd) -> None:
     node(made, "alive", ago(seconds=0))
     entry(made, "hello")
@@ -176,11 +219,26 @@ def test_the_last_hour(made: Beatd) -> None:
         "p99": pytest.approx(1.0, abs=0.001),
         "greatest": pytest.approx(1.0, abs=0.001),
     }
-    assert [failed["error"] for failed in activity["failed"]] == ["exit status 1\nthe disk is full"]
+    assert [failing["newest"]["error"] for failing in activity["failed"]] == [
+        "exit status 1\nthe disk is full"
+    ]
     told = made("status").stdout
     assert "1 failed, 100 succeeded" in told
     assert "hello  failed  exit status 1: the disk is full" in told
     assert "median 510ms, 99% within 1.0s, greatest 1.0s" in told
+
+
+def test_an_entry_that_fails_again_and_again_has_one_line(made: Beatd) -> None:
+    entry(made, "hello")
+    for minutes in (30, 20, 10):
+        at = ago(minutes=minutes)
+        run(made, "failed", at, finished_at=at, error=f"disk full, {minutes} MB left")
+    run(made, "lost", ago(minutes=40), finished_at=ago(minutes=40), reason="its worker vanished")
+    failed = made.json("status")["activity"]["failed"]
+    assert [(of["newest"]["state"], of["count"]) for of in failed] == [("lost", 1), ("failed", 3)]
+    told = made("status").stdout
+    assert "hello  failed 3 times  disk full, 10 MB left" in told
+    assert "disk full, 20" not in told
 
 
 def test_a_database_that_is_down(beatd: Beatd) -> None:
