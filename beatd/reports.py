@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,10 +14,14 @@ REPORTS_HEADER = "beatd_reports"
 ENTRY_HEADER = "beatd_entry"
 FIRE_TIME_HEADER = "beatd_fire_time"
 
-#: The reports queue is durable, on an exchange of its own name (direct). Whoever declares it, the
-#: daemon or a worker, does it with these arguments: RabbitMQ refuses a second wording. When full, the
-#: oldest reports go (its default): workers are never held up by a daemon that is away.
-QUEUE_ARGUMENTS = {"x-max-length-bytes": 256 * 1024 * 1024}
+#: The reports queue is on no exchange: reports are published to its name through the default one, which
+#: every transport has. Whoever declares it, the daemon or a worker, does it in these words: RabbitMQ
+#: refuses others. When full, the oldest reports go (its default): workers are never held up by a daemon
+#: that is away.
+QUEUE_OPTIONS: Mapping[str, Any] = {
+    "durable": True,
+    "queue_arguments": {"x-max-length-bytes": 256 * 1024 * 1024},
+}
 
 #: Later states of one attempt have higher ranks; a report is news if its (retries, rank) is greater.
 RANKS = {"started": 1, "retrying": 2, "succeeded": 3, "failed": 3, "revoked": 3, "expired": 3}

@@ -20,9 +20,9 @@ from beatd.broker.frames import Frames
 from beatd.broker.message import Template, Templates
 from beatd.broker.publisher import Outcome, Outgoing, Status
 from beatd.clock import monotonic
+from beatd.config import BrokerSettings
 from beatd.errors import BrokerUnavailable, MessageRefused
 
-HEARTBEAT = 30
 #: Bytes handed to the socket at a time, and bytes that may be unconfirmed (returns come back whole).
 _CHUNK = 64 * 1024
 _IN_FLIGHT = 8 * 1024 * 1024
@@ -54,20 +54,12 @@ class _Item:
 class AmqpPublisher:
     """Publisher for RabbitMQ. A connection is made when it is needed and dropped when it errs."""
 
-    def __init__(
-        self,
-        app: Celery,
-        *,
-        reports_queue: str | None,
-        window: int = 500,
-        confirm_timeout: float = 30.0,
-        connect_timeout: float = 5.0,
-    ) -> None:
+    def __init__(self, app: Celery, settings: BrokerSettings, *, reports_queue: str | None) -> None:
         self._app = app
+        self._settings = settings
         self._templates = Templates(app, reports_queue)
-        self._window = window
-        self._confirm_timeout = confirm_timeout
-        self._connect_timeout = connect_timeout
+        self._window = settings.window
+        self._confirm_timeout = settings.confirm_timeout.total_seconds()
         self._session: _Session | None = None
         self._connected()
 
@@ -193,7 +185,7 @@ class AmqpPublisher:
 
     def _connected(self) -> _Session:
         if self._session is None:
-            self._session = _Session(self._app, self._connect_timeout)
+            self._session = _Session(self._app, self._settings)
         return self._session
 
     def _reconnected(self) -> _Session:
@@ -238,12 +230,12 @@ class _Batch:
 class _Session:
     """One connection: a channel in confirm mode, and one for declarations, which an error may close."""
 
-    def __init__(self, app: Celery, connect_timeout: float) -> None:
+    def __init__(self, app: Celery, settings: BrokerSettings) -> None:
         self.block_reason: str | None = None
         self.connection = broker_app.connect(
             app,
-            timeout=connect_timeout,
-            heartbeat=HEARTBEAT,
+            timeout=settings.connect_timeout.total_seconds(),
+            heartbeat=settings.heartbeat.total_seconds(),
             options={
                 "on_blocked": self._on_blocked,
                 "on_unblocked": self._on_unblocked,
@@ -251,15 +243,14 @@ class _Session:
             },
         )
         try:
-            self._open(self.connection, connect_timeout)
+            self._open(self.connection)
         except (AMQPError, OSError) as error:
             problem = broker_app.unavailable(self.connection, error)
             self.cut()
             raise problem from error
 
-    def _open(self, connection: Connection, timeout: float) -> None:
+    def _open(self, connection: Connection) -> None:
         self._amqp = connection.connection
-        self._amqp.transport.sock.settimeout(timeout)  # holds for every call that names no timeout
         self._declaring = self._amqp.channel()
         self._declared: set[int] = set()
         self._exchanges: set[str] = {""}

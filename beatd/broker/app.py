@@ -13,6 +13,7 @@ from celery.app.utils import find_app
 from kombu.connection import Connection
 from kombu.utils.url import maybe_sanitize_url
 
+from beatd import waits
 from beatd.broker import embedded
 from beatd.errors import BrokerUnavailable, Conflict, FieldError, InvalidInput
 
@@ -107,18 +108,27 @@ def driver_type(app: Celery) -> str:
 
 
 def connect(
-    app: Celery, *, timeout: float, heartbeat: float = 30, options: Mapping[str, Any] | None = None
+    app: Celery,
+    *,
+    timeout: float,
+    call_timeout: float | None = None,
+    heartbeat: float = 0,
+    options: Mapping[str, Any] | None = None,
 ) -> Connection:
     """A new connection of the caller's, made; each of the URL's fail-over hosts is tried once.
 
-    Raises BrokerUnavailable.
+    No call on it that names no timeout takes longer than `call_timeout` (default: `timeout`) seconds.
+    `heartbeat`: of AMQP, in seconds; 0: none. Raises BrokerUnavailable.
     """
+    call_timeout = call_timeout or timeout
+    limits = waits.transport_options(driver_type(app), connect=timeout, call=call_timeout)
     connection: Connection = app.connection_for_write(
-        heartbeat=heartbeat, connect_timeout=timeout, transport_options=dict(options or {})
+        heartbeat=heartbeat, connect_timeout=timeout, transport_options={**limits, **(options or {})}
     )
     try:
         hosts = len(connection.alt or ()) or 1
         connection.ensure_connection(max_retries=hosts - 1, interval_start=0, interval_step=0)
+        waits.limit_calls(connection, call_timeout)
     except Exception as error:
         text = unavailable(connection, error)
         release(connection)
@@ -166,7 +176,7 @@ def without_secret(connection: Connection | None, error: BaseException) -> str:
 
 def ping(app: Celery, timeout: float = 5.0) -> str:
     """Connects and describes the broker (`RabbitMQ 3.10.8 at amqp://…`). Raises BrokerUnavailable."""
-    connection = connect(app, timeout=timeout, options=_waits(app, timeout))
+    connection = connect(app, timeout=timeout)
     open_channel(connection)
     description = f"{_product(connection)} at {address(connection)}"
     release(connection)
@@ -205,16 +215,9 @@ def workers(app: Celery, timeout: float = 1.0) -> dict[str, dict[str, Any]]:
 
 
 def _broadcasting(app: Celery, timeout: float) -> Any:
-    connection = connect(app, timeout=timeout, options=_waits(app, timeout))
+    connection = connect(app, timeout=timeout)
     if not connection.supports_exchange_type("fanout"):
         kind = connection.transport.driver_type
         release(connection)
         raise Conflict(f"the {kind} transport cannot broadcast to workers")
     return connection
-
-
-def _waits(app: Celery, timeout: float) -> dict[str, Any]:
-    """Transport options that keep calls to Redis from waiting for ever."""
-    if driver_type(app) != "redis":
-        return {}
-    return {"socket_timeout": timeout, "socket_connect_timeout": timeout}

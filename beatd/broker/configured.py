@@ -7,10 +7,12 @@ from datetime import timedelta
 from celery import Celery
 
 from beatd.broker import embedded
+from beatd.broker.amqp import AmqpPublisher
 from beatd.broker.app import driver_type, embedded_broker, load_app
-from beatd.broker.publisher import Publisher, open_publisher
+from beatd.broker.generic import GenericPublisher
+from beatd.broker.publisher import Publisher
 from beatd.broker.reports import ReportsConsumer
-from beatd.config import Settings, redact
+from beatd.config import BrokerSettings, Settings, redact
 
 #: How long a run-once run may stay unclaimed on a broker that forgets the message of a killed worker.
 _PUBLISH_AGAIN_AFTER = timedelta(seconds=30)
@@ -36,22 +38,28 @@ def configured_app(settings: Settings) -> Celery:
 
 def configured_publisher(app: Celery, settings: Settings, installation: str) -> Publisher:
     """Raises BrokerUnavailable, InvalidInput."""
-    return open_publisher(
-        app,
-        reports_queue=reports_queue_name(installation) if settings.celery.reports else None,
-        window=settings.broker.window,
-        confirm_timeout=settings.broker.confirm_timeout.total_seconds(),
-        connect_timeout=settings.broker.connect_timeout.total_seconds(),
-    )
+    reports_queue = reports_queue_name(installation) if settings.celery.reports else None
+    return open_publisher(app, settings.broker, reports_queue=reports_queue)
+
+
+def open_publisher(app: Celery, settings: BrokerSettings, *, reports_queue: str | None) -> Publisher:
+    """Connects. `reports_queue`: where workers are told to report to.
+
+    Raises BrokerUnavailable, and InvalidInput for a broker URL that kombu cannot use.
+    """
+    match driver_type(app):
+        case "amqp":
+            return AmqpPublisher(app, settings, reports_queue=reports_queue)
+        case "redis":
+            from beatd.broker.redis import RedisPublisher  # its library is an extra
+
+            return RedisPublisher(app, settings, reports_queue=reports_queue)
+    return GenericPublisher(app, settings, reports_queue=reports_queue)
 
 
 def configured_consumer(app: Celery, settings: Settings, installation: str) -> ReportsConsumer:
     """Raises BrokerUnavailable."""
-    return ReportsConsumer(
-        app,
-        reports_queue_name(installation),
-        connect_timeout=settings.broker.connect_timeout.total_seconds(),
-    )
+    return ReportsConsumer(app, reports_queue_name(installation), settings.broker)
 
 
 def reports_queue_name(installation: str) -> str:

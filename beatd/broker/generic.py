@@ -16,24 +16,18 @@ from beatd.broker import app as broker_app
 from beatd.broker.message import Template, Templates, run_headers, run_properties
 from beatd.broker.publisher import Outcome, Outgoing
 from beatd.clock import monotonic
+from beatd.config import BrokerSettings
 from beatd.errors import MessageRefused
 
 
 class GenericPublisher:
     """Publisher through kombu's channel interface."""
 
-    def __init__(
-        self,
-        app: Celery,
-        *,
-        reports_queue: str | None,
-        confirm_timeout: float = 30.0,
-        connect_timeout: float = 5.0,
-    ) -> None:
+    def __init__(self, app: Celery, settings: BrokerSettings, *, reports_queue: str | None) -> None:
         self._app = app
+        self._settings = settings
         self._templates = Templates(app, reports_queue)
-        self._confirm_timeout = confirm_timeout
-        self._connect_timeout = connect_timeout
+        self._confirm_timeout = settings.confirm_timeout.total_seconds()
         self._connection: Connection | None = None
         self._channel: Any = None
         self._connected()
@@ -100,7 +94,13 @@ class GenericPublisher:
     def _connected(self) -> Connection:
         if self._connection is not None:
             return self._connection
-        connection = broker_app.connect(self._app, timeout=self._connect_timeout, options=self._options())
+        connection = broker_app.connect(
+            self._app,
+            timeout=self._settings.connect_timeout.total_seconds(),
+            call_timeout=self._confirm_timeout,
+            heartbeat=self._settings.heartbeat.total_seconds(),
+            options=self._options(),
+        )
         self._channel = broker_app.open_channel(connection)
         self._connection = connection
         return connection

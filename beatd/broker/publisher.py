@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from celery import Celery
-
 from beatd.planning.task import TaskSpec
 
 Status = Literal["confirmed", "refused", "expired", "unknown"]
@@ -57,43 +55,3 @@ class Publisher(Protocol):
         """
 
     def close(self) -> None: ...
-
-
-def open_publisher(
-    app: Celery,
-    *,
-    reports_queue: str | None,
-    window: int = 500,
-    confirm_timeout: float = 30.0,
-    connect_timeout: float = 5.0,
-) -> Publisher:
-    """Connects. Raises BrokerUnavailable, and InvalidInput for a broker URL that kombu cannot use.
-
-    `window`: how many messages may be unconfirmed at a time; `confirm_timeout`: seconds a call of
-    `publish` may take; `reports_queue`: where workers are told to report to.
-    """
-    from beatd.broker.amqp import AmqpPublisher
-    from beatd.broker.app import driver_type
-    from beatd.broker.generic import GenericPublisher
-    from beatd.broker.redis import RedisPublisher
-
-    match driver_type(app):
-        case "amqp":
-            return AmqpPublisher(
-                app,
-                reports_queue=reports_queue,
-                window=window,
-                confirm_timeout=confirm_timeout,
-                connect_timeout=connect_timeout,
-            )
-        case "redis":
-            return RedisPublisher(
-                app,
-                reports_queue=reports_queue,
-                window=window,
-                confirm_timeout=confirm_timeout,
-                connect_timeout=connect_timeout,
-            )
-    return GenericPublisher(
-        app, reports_queue=reports_queue, confirm_timeout=confirm_timeout, connect_timeout=connect_timeout
-    )

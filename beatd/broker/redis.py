@@ -15,32 +15,19 @@ from beatd.broker.generic import Destinations, GenericPublisher, envelope, queue
 from beatd.broker.message import Template
 from beatd.broker.publisher import Outcome, Outgoing
 from beatd.clock import monotonic
+from beatd.config import BrokerSettings
 from beatd.errors import MessageRefused
 
 
 class RedisPublisher(GenericPublisher):
     """Publisher for Redis. Its guarantee is that of the server's persistence settings."""
 
-    def __init__(
-        self,
-        app: Celery,
-        *,
-        reports_queue: str | None,
-        window: int = 500,
-        confirm_timeout: float = 30.0,
-        connect_timeout: float = 5.0,
-    ) -> None:
-        self._window = window
-        super().__init__(
-            app, reports_queue=reports_queue, confirm_timeout=confirm_timeout, connect_timeout=connect_timeout
-        )
+    def __init__(self, app: Celery, settings: BrokerSettings, *, reports_queue: str | None) -> None:
+        self._window = settings.window
+        super().__init__(app, settings, reports_queue=reports_queue)
 
     def _options(self) -> dict[str, Any]:
-        return {
-            "socket_timeout": self._confirm_timeout,
-            "socket_connect_timeout": self._connect_timeout,
-            "retry_on_timeout": False,  # a pipeline sent twice doubles its messages
-        }
+        return {"retry_on_timeout": False}  # a pipeline sent twice doubles its messages
 
     def publish(self, batch: Sequence[Outgoing], now: Callable[[], datetime]) -> list[Outcome]:
         deadline = monotonic() + self._confirm_timeout

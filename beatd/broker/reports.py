@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
-from kombu.connection import Connection
-from kombu.entity import Exchange, Queue
+from kombu.entity import Queue
 from kombu.messaging import Consumer
 
 from beatd.broker import app as broker_app
 from beatd.clock import monotonic
+from beatd.config import BrokerSettings
 from beatd.errors import BrokerUnavailable
-from beatd.reports import QUEUE_ARGUMENTS, Report
+from beatd.reports import QUEUE_OPTIONS, Report
 
 #: How long to wait for more after the first report.
 _GATHER = 0.02
@@ -62,28 +62,28 @@ class ReportsConsumer:
     """Owned by one thread. Raises BrokerUnavailable when the connection is lost; make a new one then."""
 
     def __init__(
-        self, app: Celery, queue_name: str, *, prefetch: int = 500, connect_timeout: float = 5.0
+        self, app: Celery, queue_name: str, settings: BrokerSettings, *, prefetch: int = 500
     ) -> None:
-        self._queue = reports_queue(queue_name)
+        self._queue = Queue(queue_name, **QUEUE_OPTIONS)
         self._prefetch = prefetch
         self._arrived: list[Any] = []
-        options = _redis_options(queue_name) if broker_app.driver_type(app) == "redis" else {}
-        self._connection = broker_app.connect(app, timeout=connect_timeout, options=options)
+        self._connection = broker_app.connect(
+            app,
+            timeout=settings.connect_timeout.total_seconds(),
+            call_timeout=_PATIENCE,
+            heartbeat=settings.heartbeat.total_seconds(),
+            options=_redis_options(queue_name) if broker_app.driver_type(app) == "redis" else {},
+        )
         self._together = broker_app.driver_type(app) == "amqp"
         self._lifted(self._open)
 
     def _open(self) -> None:
-        _limit_waits(self._connection)
         self._channel = self._connection.channel()
         self._consumer = Consumer(
             self._channel, queues=[self._queue], accept=["json"], on_message=self._arrived.append
         )
         self._consumer.qos(prefetch_count=self._prefetch)
         self._consumer.consume()
-
-    def declare(self) -> None:
-        """Makes the queue if it is not there (`receive` needs it; opening the consumer did it too)."""
-        self._lifted(lambda: self._queue(self._channel).declare())
 
     def receive(self, timeout: float) -> Batch:
         """Waits up to `timeout` seconds for a report, then takes what is there, `prefetch` at most.
@@ -121,28 +121,12 @@ class ReportsConsumer:
             raise problem from error
 
 
-def reports_queue(name: str) -> Queue:
-    """Declared alike by the daemon and by its workers."""
-    exchange = Exchange(name, type="direct", durable=True)
-    return Queue(name, exchange, routing_key=name, durable=True, queue_arguments=QUEUE_ARGUMENTS)
-
-
 def _redis_options(queue: str) -> dict[str, Any]:
     """Keys of its own for what is not acknowledged yet: these reports come again soon after a crash,
     and the tasks of workers, which wait an hour for it, are left alone."""
     return {
-        "socket_timeout": _PATIENCE,
-        "socket_connect_timeout": _PATIENCE,
         "visibility_timeout": _REDIS_VISIBILITY,
         "unacked_key": f"{queue}.unacked",
         "unacked_index_key": f"{queue}.unacked_index",
         "unacked_mutex_key": f"{queue}.unacked_mutex",
     }
-
-
-def _limit_waits(connection: Connection) -> None:
-    """No call over AMQP may wait for ever; what names a timeout of its own keeps it."""
-    transport = getattr(connection.connection, "transport", None)
-    sock = getattr(transport, "sock", None)
-    if sock is not None:
-        sock.settimeout(_PATIENCE)

@@ -11,16 +11,15 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.messaging import Producer
 
-from beatd import clock
+from beatd import clock, waits
 from beatd.logs import get_logger
-from beatd.reports import QUEUE_ARGUMENTS, Report
+from beatd.reports import QUEUE_OPTIONS, Report
 
 #: Seconds that a task waits for its report to be confirmed.
 PATIENCE = 5.0
@@ -116,7 +115,7 @@ class Sender:
     def _publish(self, item: _Item) -> None:
         producer = self._producer or self._connect(item.left)
         if item.queue not in self._declared:
-            Queue(item.queue, durable=True, queue_arguments=dict(QUEUE_ARGUMENTS))(producer.channel).declare()
+            Queue(item.queue, **QUEUE_OPTIONS)(producer.channel).declare()
             self._declared.add(item.queue)
         timeout = max(0.1, item.left)
         producer.publish(
@@ -132,9 +131,15 @@ class Sender:
 
     def _connect(self, timeout: float) -> Producer:
         connection = self._app.connection_for_write(connect_timeout=timeout)
-        connection.transport_options = {**connection.transport_options, **_options(connection)}
+        driver = connection.transport.driver_type
+        connection.transport_options = {
+            **connection.transport_options,
+            **waits.transport_options(driver, connect=PATIENCE, call=PATIENCE),
+            **({"confirm_publish": True} if driver == "amqp" else {}),
+        }
         self._connection = connection
         connection.connect()
+        waits.limit_calls(connection, PATIENCE)
         self._producer = Producer(connection.default_channel, auto_declare=False)
         return self._producer
 
@@ -143,16 +148,6 @@ class Sender:
         self._declared.clear()
         if connection is not None:
             connection.collect(socket_timeout=0.1)
-
-
-def _options(connection: Connection) -> dict[str, Any]:
-    """Confirms, and limits on every wait, in the words of the transport."""
-    kind = connection.transport.driver_type
-    if kind == "amqp":
-        return {"confirm_publish": True, "read_timeout": PATIENCE, "write_timeout": PATIENCE}
-    if kind == "redis":
-        return {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
-    return {}
 
 
 def _tell(item: _Item) -> None:

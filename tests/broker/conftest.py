@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,9 @@ import pytest
 from celery import Celery
 
 from beatd.broker.app import embedded_broker, load_app
-from beatd.broker.publisher import Outgoing
+from beatd.broker.configured import open_publisher
+from beatd.broker.publisher import Outgoing, Publisher
+from beatd.config import BrokerSettings
 from beatd.planning.task import TaskSpec
 
 FIRE = datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
@@ -24,6 +26,18 @@ def now() -> datetime:
 
 def run_of(spec: TaskSpec, expires_at: datetime | None = None) -> Outgoing:
     return Outgoing(str(uuid4()), spec.entry, spec, FIRE, expires_at)
+
+
+def broker_settings(**given: Any) -> BrokerSettings:
+    """Times in seconds."""
+    times = ("heartbeat", "confirm_timeout", "connect_timeout")
+    return BrokerSettings(
+        **{name: timedelta(seconds=value) if name in times else value for name, value in given.items()}
+    )
+
+
+def publisher_of(app: Celery, *, reports_queue: str | None = None, **settings: Any) -> Publisher:
+    return open_publisher(app, broker_settings(**settings), reports_queue=reports_queue)
 
 
 TRANSPORTS = ("rabbitmq", "redis", "embedded", "filesystem", "sqlalchemy")

@@ -15,10 +15,10 @@ from kombu import Connection, Exchange, Queue
 
 from beatd.broker.amqp import AmqpPublisher
 from beatd.broker.app import load_app
-from beatd.broker.publisher import Outcome, Outgoing, open_publisher
+from beatd.broker.publisher import Outcome, Outgoing
 from beatd.errors import BrokerUnavailable
 from beatd.planning.task import TaskSpec
-from tests.broker.conftest import now, run_of
+from tests.broker.conftest import now, publisher_of, run_of
 from tests.services.rabbit import RabbitMQ
 from tests.waiting import eventually
 
@@ -35,7 +35,7 @@ class Broker:
         self.publisher = self.open()
 
     def open(self, **options: Any) -> AmqpPublisher:
-        publisher = open_publisher(load_app(None, self.url), reports_queue="beatd.reports.x", **options)
+        publisher = publisher_of(load_app(None, self.url), reports_queue="beatd.reports.x", **options)
         assert isinstance(publisher, AmqpPublisher)
         return publisher
 
@@ -267,9 +267,8 @@ def close_connections(rabbit: RabbitMQ) -> None:
     )
 
 
-def test_heartbeats_keep_an_idle_connection(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beatd.broker.amqp.HEARTBEAT", 1)
-    publisher = broker.open()
+def test_heartbeats_keep_an_idle_connection(broker: Broker) -> None:
+    publisher = broker.open(heartbeat=1)
     until = time.monotonic() + 5  # RabbitMQ gives up on a silent peer after two intervals
     while time.monotonic() < until:
         publisher.pump()
@@ -329,14 +328,14 @@ def test_a_killed_broker_loses_nothing_confirmed(broker: Broker) -> None:
 @pytest.mark.parametrize("url", ["amqp://guest:s3cret@127.0.0.1:1//", "amqp://guest:s3cret@{host}/"])
 def test_a_broker_that_cannot_be_reached_is_named_without_its_password(rabbit: RabbitMQ, url: str) -> None:
     with pytest.raises(BrokerUnavailable) as found:
-        open_publisher(load_app(None, url.format(host=f"127.0.0.1:{rabbit.port}")), reports_queue=None)
+        publisher_of(load_app(None, url.format(host=f"127.0.0.1:{rabbit.port}")))
     assert "s3cret" not in str(found.value)
     assert "amqp://guest:**@127.0.0.1" in str(found.value)
 
 
 def test_the_second_of_two_hosts_is_tried(rabbit_url: str) -> None:
     app = load_app(None, f"amqp://guest:guest@127.0.0.1:1//;{rabbit_url}")
-    publisher = open_publisher(app, reports_queue=None)
+    publisher = publisher_of(app)
     assert publisher.publish([run_of(GOOD)], now)[0].status == "confirmed"
     publisher.close()
 
@@ -386,7 +385,7 @@ def test_a_network_that_swallows_everything(broker: Broker, valve: Valve) -> Non
     """No answer in time makes the runs unknown, and the connection is not trusted again."""
     url = f"amqp://guest:guest@127.0.0.1:{valve.port}/{broker.vhost}"
     options: dict[str, Any] = {"confirm_timeout": 1.5, "connect_timeout": 1.0}
-    publisher = open_publisher(load_app(None, url), reports_queue=None, **options)
+    publisher = publisher_of(load_app(None, url), **options)
     assert publisher.publish([run_of(GOOD)], now)[0].status == "confirmed"
     valve.open.clear()
     started = time.monotonic()
@@ -404,7 +403,7 @@ def test_a_network_that_swallows_everything(broker: Broker, valve: Valve) -> Non
 
 def test_a_network_that_swallows_more_than_the_buffers_hold(broker: Broker, valve: Valve) -> None:
     url = f"amqp://guest:guest@127.0.0.1:{valve.port}/{broker.vhost}"
-    publisher = open_publisher(load_app(None, url), reports_queue=None, confirm_timeout=1.5)
+    publisher = publisher_of(load_app(None, url), confirm_timeout=1.5)
     large = TaskSpec("large", "proj.add", args=("x" * 6_000_000,))
     valve.open.clear()
     started = time.monotonic()
@@ -415,12 +414,9 @@ def test_a_network_that_swallows_more_than_the_buffers_hold(broker: Broker, valv
     publisher.close()
 
 
-def test_a_silent_network_is_noticed_while_idle(
-    broker: Broker, valve: Valve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("beatd.broker.amqp.HEARTBEAT", 1)
+def test_a_silent_network_is_noticed_while_idle(broker: Broker, valve: Valve) -> None:
     url = f"amqp://guest:guest@127.0.0.1:{valve.port}/{broker.vhost}"
-    publisher = open_publisher(load_app(None, url), reports_queue=None)
+    publisher = publisher_of(load_app(None, url), heartbeat=1)
     publisher.pump()
     valve.open.clear()
     with pytest.raises(BrokerUnavailable):

@@ -13,10 +13,11 @@ from celery import Celery
 from kombu import Connection
 
 from beatd.broker.message import LONGEST_TTL_MS, Template, Templates, ttl_ms
-from beatd.broker.publisher import Outgoing, open_publisher
+from beatd.broker.publisher import Outgoing
 from beatd.errors import MessageRefused
 from beatd.planning.task import TaskSpec
 from tests.broker.cases import CASES, Case, send_with_celery
+from tests.broker.conftest import publisher_of
 from tests.waiting import eventually
 
 RUN = "5b5d4c5e-0000-5000-8000-000000000001"
@@ -33,7 +34,7 @@ def now() -> datetime:
 
 
 def publish(app: Celery, case: Case) -> None:
-    publisher = open_publisher(app, reports_queue="beatd.reports.x")
+    publisher = publisher_of(app, reports_queue="beatd.reports.x")
     try:
         [outcome] = publisher.publish([Outgoing(RUN, 1, case.spec, FIRE, case.expires)], now)
     finally:

@@ -13,10 +13,10 @@ from kombu import Exchange, Queue
 from kombu.exceptions import ChannelError
 
 from beatd.broker.app import load_app
-from beatd.broker.publisher import Publisher, open_publisher
+from beatd.broker.publisher import Publisher
 from beatd.errors import BrokerUnavailable, InvalidInput
 from beatd.planning.task import TaskSpec
-from tests.broker.conftest import now, run_of
+from tests.broker.conftest import now, publisher_of, run_of
 from tests.waiting import eventually
 
 GOOD = TaskSpec("good", "proj.add", args=(1, "zwei"), kwargs={"x": None})
@@ -24,7 +24,7 @@ GOOD = TaskSpec("good", "proj.add", args=(1, "zwei"), kwargs={"x": None})
 
 @pytest.fixture
 def publisher(app: Celery) -> Publisher:
-    return open_publisher(app, reports_queue="beatd.reports.x")
+    return publisher_of(app, reports_queue="beatd.reports.x")
 
 
 def taken(app: Celery, queue: str = "beatd") -> list[str]:
@@ -90,7 +90,7 @@ def test_it_works_again_after_close(app: Celery, publisher: Publisher) -> None:
 )
 def test_no_broker_is_one_error_without_the_password(url: str) -> None:
     with pytest.raises(BrokerUnavailable) as found:
-        open_publisher(load_app(None, url), reports_queue=None)
+        publisher_of(load_app(None, url))
     assert "s3cret" not in str(found.value)
     assert "\n" not in str(found.value)
 
@@ -105,7 +105,7 @@ def test_a_url_that_kombu_cannot_use(url: str) -> None:
 def test_redis_that_dies_makes_the_runs_unknown_and_is_found_again(
     redis_server: object, redis_url: str, tmp_path: Path
 ) -> None:
-    publisher = open_publisher(load_app(None, redis_url), reports_queue=None, connect_timeout=1)
+    publisher = publisher_of(load_app(None, redis_url), connect_timeout=1)
     assert publisher.publish([run_of(GOOD)], now)[0].status == "confirmed"
     redis_server.kill9()  # type: ignore[attr-defined]
     statuses = [outcome.status for outcome in publisher.publish([run_of(GOOD), run_of(GOOD)], now)]
@@ -124,7 +124,7 @@ def test_redis_replies_are_looked_at_one_by_one(redis_server: object, redis_url:
     """A key that is no list refuses; memory that is used up may be free again later."""
     client = redis_server.client(int(redis_url.rpartition("/")[2]))  # type: ignore[attr-defined]
     client.set("taken", "text")
-    publisher = open_publisher(load_app(None, redis_url), reports_queue=None)
+    publisher = publisher_of(load_app(None, redis_url))
     good, wrong = run_of(GOOD), run_of(TaskSpec("wrong", "t", queue="taken"))
     outcomes = publisher.publish([wrong, good], now)
     assert [outcome.status for outcome in outcomes] == ["refused", "confirmed"]
@@ -141,7 +141,7 @@ def test_redis_replies_are_looked_at_one_by_one(redis_server: object, redis_url:
 
 def test_redis_broadcasts_reach_who_listens(redis_url: str) -> None:
     app = load_app(None, redis_url)
-    publisher = open_publisher(app, reports_queue=None)
+    publisher = publisher_of(app)
     got: list[str] = []
     spec = TaskSpec("fan", "t", exchange="fan", exchange_type="fanout")
     with app.connection_for_read() as connection:
@@ -162,7 +162,7 @@ def test_redis_broadcasts_reach_who_listens(redis_url: str) -> None:
 
 def test_what_a_pause_made_late_is_not_sent(app: Celery) -> None:
     """A process that was stopped and goes on must not send what another node may have taken over."""
-    publisher = open_publisher(app, reports_queue=None, confirm_timeout=0.5)
+    publisher = publisher_of(app, confirm_timeout=0.5)
     assert publisher.publish([run_of(GOOD)], now)[0].status == "confirmed"
     taken(app)
 

@@ -11,11 +11,14 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery
+from kombu import Queue
 
 from beatd.broker.app import driver_type, load_app
-from beatd.broker.reports import ReportsConsumer, reports_queue
+from beatd.broker.reports import ReportsConsumer
+from beatd.config import BrokerSettings
 from beatd.errors import BrokerUnavailable
-from beatd.reports import Report
+from beatd.reports import QUEUE_OPTIONS, Report
+from beatd.worker.sender import Sender
 from tests.broker.conftest import now
 from tests.waiting import eventually
 
@@ -24,8 +27,7 @@ QUEUE = "beatd.reports.test"
 
 @pytest.fixture
 def consumer(app: Celery) -> Iterator[ReportsConsumer]:
-    consumer = ReportsConsumer(app, QUEUE)
-    consumer.declare()
+    consumer = ReportsConsumer(app, QUEUE, BrokerSettings())
     yield consumer
     consumer.close()
 
@@ -36,10 +38,11 @@ def report(number: int) -> Report:
 
 def tell(app: Celery, *bodies: Any, **options: Any) -> None:
     """As a worker does: to the queue by its name, declared alike."""
+    queue = Queue(QUEUE, **QUEUE_OPTIONS)
     confirm = {"confirm_publish": True} if driver_type(app) == "amqp" else {}
     with app.connection_for_write(transport_options=confirm) as connection, connection.Producer() as producer:
         for body in bodies:
-            producer.publish(body, exchange="", routing_key=QUEUE, declare=[reports_queue(QUEUE)], **options)
+            producer.publish(body, exchange="", routing_key=QUEUE, declare=[queue], **options)
 
 
 def receive(consumer: ReportsConsumer, count: int) -> list[Report]:
@@ -56,6 +59,17 @@ def test_reports_arrive_whole(app: Celery, consumer: ReportsConsumer) -> None:
     sent = [report(number) for number in range(30)]
     tell(app, *(one.to_message() for one in sent))
     assert sorted(receive(consumer, 30), key=lambda one: one.retries) == sent
+
+
+def test_the_workers_own_words_are_understood(app: Celery) -> None:
+    """Whoever declares the queue first, the daemon or a worker."""
+    before, after = report(0), report(1)
+    sender = Sender(app)
+    sender.send(QUEUE, before)
+    consumer = ReportsConsumer(app, QUEUE, BrokerSettings())
+    sender.send(QUEUE, after)
+    assert sorted(receive(consumer, 2), key=lambda one: one.retries) == [before, after]
+    consumer.close()
 
 
 def test_nothing_comes(consumer: ReportsConsumer) -> None:
@@ -92,21 +106,20 @@ def test_requeued_reports_come_again(app: Celery, consumer: ReportsConsumer) -> 
 
 def test_what_was_not_acknowledged_comes_again_after_close(app: Celery) -> None:
     one = report(1)
-    first = ReportsConsumer(app, QUEUE)
-    first.declare()
+    first = ReportsConsumer(app, QUEUE, BrokerSettings())
     tell(app, one.to_message())
     assert eventually(lambda: first.receive(1.0).reports) == [one]
     first.close()
-    second = ReportsConsumer(app, QUEUE)
+    second = ReportsConsumer(app, QUEUE, BrokerSettings())
     assert receive(second, 1) == [one]
     second.close()
-    third = ReportsConsumer(app, QUEUE)
+    third = ReportsConsumer(app, QUEUE, BrokerSettings())
     assert third.receive(0.1).reports == []
     third.close()
 
 
 def test_no_more_than_the_prefetch_at_a_time(app: Celery) -> None:
-    consumer = ReportsConsumer(app, QUEUE, prefetch=4)
+    consumer = ReportsConsumer(app, QUEUE, BrokerSettings(), prefetch=4)
     tell(app, *(report(number).to_message() for number in range(9)))
     sizes = []
     while sum(sizes) < 9:
@@ -130,7 +143,7 @@ def test_many_reports_are_taken_together(app: Celery, consumer: ReportsConsumer)
 
 def test_a_broker_that_dies_is_told(rabbit: Any, rabbit_url: str) -> None:
     app = load_app(None, rabbit_url)
-    consumer = ReportsConsumer(app, QUEUE)
+    consumer = ReportsConsumer(app, QUEUE, BrokerSettings())
     tell(app, report(1).to_message())
     batch = eventually(lambda: (batch := consumer.receive(1.0)).reports and batch)
     rabbit.kill9()
@@ -139,7 +152,7 @@ def test_a_broker_that_dies_is_told(rabbit: Any, rabbit_url: str) -> None:
     with pytest.raises(BrokerUnavailable):
         batch.ack()
     rabbit.start()
-    again = ReportsConsumer(app, QUEUE)
+    again = ReportsConsumer(app, QUEUE, BrokerSettings())
     assert len(receive(again, 1)) == 1
     again.close()
     app.pool.force_close_all()
@@ -149,7 +162,8 @@ CRASHER = """
 import os, sys
 from beatd.broker.app import load_app
 from beatd.broker import reports
-consumer = reports.ReportsConsumer(load_app(None, sys.argv[1]), "beatd.reports.test")
+from beatd.config import BrokerSettings
+consumer = reports.ReportsConsumer(load_app(None, sys.argv[1]), "beatd.reports.test", BrokerSettings())
 while not consumer.receive(1.0).reports: pass
 os.kill(os.getpid(), 9)
 """
@@ -162,7 +176,7 @@ def test_what_a_killed_daemon_took_comes_again(app: Celery, monkeypatch: pytest.
     tell(app, one.to_message())
     crashed = subprocess.run([sys.executable, "-c", CRASHER, str(app.conf.broker_url)], timeout=30)
     assert crashed.returncode == -9
-    consumer = ReportsConsumer(app, QUEUE)
+    consumer = ReportsConsumer(app, QUEUE, BrokerSettings())
     got: list[Report] = []
 
     def came() -> bool:

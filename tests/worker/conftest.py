@@ -18,7 +18,7 @@ from celery import Celery
 from kombu.entity import Queue
 
 from beatd.broker.app import embedded_broker
-from beatd.reports import ENTRY_HEADER, FIRE_TIME_HEADER, QUEUE_ARGUMENTS, REPORTS_HEADER, Report
+from beatd.reports import ENTRY_HEADER, FIRE_TIME_HEADER, QUEUE_OPTIONS, REPORTS_HEADER, Report
 from beatd.store import schema
 from beatd.store.engine import Database
 from tests.services.keeper import Keeper, kill_tree
@@ -42,7 +42,7 @@ class Bench:
         self.reports: list[Report] = []
         self._connection = self.app.connection_for_read()
         self._channel = self._connection.default_channel
-        Queue(REPORTS, durable=True, queue_arguments=QUEUE_ARGUMENTS)(self._channel).declare()
+        Queue(REPORTS, **QUEUE_OPTIONS)(self._channel).declare()
         Queue("work", exchange="work", routing_key="work")(self._channel).declare()
 
     def publish(

@@ -15,7 +15,7 @@ import pytest
 from celery import Celery
 from kombu.entity import Queue
 
-from beatd.reports import QUEUE_ARGUMENTS, Report
+from beatd.reports import QUEUE_OPTIONS, Report
 from beatd.worker import sender
 from tests.services.rabbit import RabbitMQ
 from tests.services.server import free_port
@@ -61,7 +61,7 @@ def test_the_queue_outlives_the_broker(bench: Bench) -> None:
     sender.of(app_of(bench)).send("beatd.reports.other", report())
     with bench.app.connection_for_write() as connection:
         # Declaring it otherwise would be refused.
-        queue = Queue("beatd.reports.other", durable=True, queue_arguments=QUEUE_ARGUMENTS)
+        queue = Queue("beatd.reports.other", **QUEUE_OPTIONS)
         declared = queue(connection.default_channel).queue_declare(passive=False)
         message = queue(connection.default_channel).get(no_ack=True)
     assert declared.message_count == 1
