@@ -12,7 +12,7 @@ import pytest
 
 import beatd
 from beatd.client import Client
-from beatd.errors import Conflict, FieldError, InvalidInput, NotFound, SchemaMismatch
+from beatd.errors import Conflict, DatabaseUnavailable, FieldError, InvalidInput, NotFound, SchemaMismatch
 from beatd.store import schema
 from beatd.store.engine import Database
 
@@ -76,8 +76,13 @@ def test_runs(client: Client) -> None:
 
 
 def test_what_is_wrong_is_said_when_it_is_made(tmp_path: Path) -> None:
+    file = tmp_path / "new.db"
+    with pytest.raises(DatabaseUnavailable, match=r"no such file: run 'beatd init'"):
+        Client(database_url=f"sqlite:///{file}")
+    assert not file.exists()
+    file.touch()
     with pytest.raises(SchemaMismatch, match="beatd db upgrade"):
-        Client(database_url=f"sqlite:///{tmp_path}/new.db")
+        Client(database_url=f"sqlite:///{file}")
     with pytest.raises((InvalidInput, FieldError), match=r"database.url"):
         Client(database_url="oracle://x")
     with pytest.raises(InvalidInput, match="no such file"):

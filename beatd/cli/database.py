@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Upgrade or c
 def upgrade(ctx: typer.Context) -> None:
     """Bring the database's schema to this version. Repeating it does nothing."""
     state: State = ctx.obj
-    database = state.open_database()
+    database = state.open_database(create=True)
     before = schema.state(database).current
     found = schema.upgrade(database)
     if before == found.current:

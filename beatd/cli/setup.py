@@ -18,7 +18,7 @@ def init(ctx: typer.Context) -> None:
     """Write a commented configuration, create or upgrade the database. Repeating it changes nothing."""
     state: State = ctx.obj
     _write_config(state)
-    database = state.open_database()
+    database = state.open_database(create=True)
     before = schema.state(database).current
     found = schema.upgrade(database)
     done = "has" if before == found.current else "set up:" if before is None else "upgraded:"

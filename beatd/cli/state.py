@@ -50,12 +50,15 @@ class State:
         """Whether a person who meets an error wants to see where it came from."""
         return "loaded" in self.__dict__ and self.settings.log.level == "debug"
 
-    def open_database(self) -> Database:
-        """The database, whatever its schema. Raises InvalidInput, FieldError."""
+    def open_database(self, *, create: bool = False) -> Database:
+        """The database, whatever its schema; `create` makes a SQLite file that is not there.
+
+        Raises InvalidInput, FieldError.
+        """
         from beatd.store.engine import Database
 
         if self._database is None:
-            self._database = Database.configured(self.settings.database)
+            self._database = Database.configured(self.settings.database, create=create)
         return self._database
 
     def database(self) -> Database:

@@ -58,7 +58,7 @@ def up(
     """
     state: State = ctx.obj
     state.options["celery.app"] = app
-    database = state.open_database()
+    database = state.open_database(create=True)
     schema.upgrade(database)
     samples = _add_samples(state, database) if demo else 0
     _print_header(state, database, samples)

@@ -17,7 +17,7 @@ from beatd.errors import BeatdError, Conflict, InvalidInput, SchemaMismatch
 from beatd.operations import brokers
 from beatd.store import health as facts
 from beatd.store import schema
-from beatd.store.engine import Database
+from beatd.store.engine import NO_FILE, Database
 from beatd.store.health import EndedRun
 
 #: What waits longer than this to be planned or published makes the whole not well.
@@ -331,16 +331,23 @@ def check_database(database: Database) -> list[Finding]:
             there = database.now(connection)
             after = clock.wall()
     except BeatdError as error:
-        hint = "start it, or correct database.url (BEATD_DATABASE_URL)"
-        if database.dialect.name == "sqlite":
-            hint = "look at the file and its folder: owner, mode, free space"
-        return [Finding("database", "problem", str(error), hint)]
+        return [_no_database(database, str(error))]
     return [
         _server(database, server),
         _schema(database, state),
         *_triggers(state, server),
         _clock(before, there, after),
     ]
+
+
+def _no_database(database: Database, error: str) -> Finding:
+    hint = "start it, or correct database.url (BEATD_DATABASE_URL)"
+    if NO_FILE in error:
+        error, _, command = error.rpartition(": ")
+        hint = f"{command}, or correct database.url (BEATD_DATABASE_URL)"
+    elif database.dialect.name == "sqlite":
+        hint = "look at the file and its folder: owner, mode, free space"
+    return Finding("database", "problem", error, hint)
 
 
 def _server(database: Database, server: facts.Server) -> Finding:

@@ -10,12 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, exc
+from sqlalchemy import Connection, create_engine, event, exc
 from sqlalchemy.engine import Engine, make_url
 
 from beatd.config import DatabaseSettings, redact
 from beatd.errors import BeatdError, DatabaseUnavailable, FieldError, SchemaMismatch
 from beatd.store.dialects import Dialect, dialect_of
+
+#: What is said of a SQLite database that nobody has set up.
+NO_FILE = "there is no such file"
 
 _URL_EXAMPLE = "postgresql://beatd@localhost/beatd"
 
@@ -39,16 +42,18 @@ class Database:
         connect_timeout: float = 5.0,
         statement_timeout: float = 30.0,
         pool_size: int = 5,
+        create: bool = True,
     ) -> Database:
         """Prepares an engine; connects at first use.
 
-        Timeouts are in seconds. Raises FieldError for a URL that cannot be one, or whose driver is
-        not installed.
+        Timeouts are in seconds. A SQLite file that does not exist is made, with its folder, only with
+        `create`; else it counts as a database that is not there. Raises FieldError for a URL that cannot
+        be one, or whose driver is not installed.
         """
         try:
             parsed = make_url(url)
             dialect = dialect_of(parsed)
-            if dialect.name == "sqlite":
+            if dialect.name == "sqlite" and create:
                 _make_folder(str(parsed.database))
             engine = create_engine(
                 parsed,
@@ -72,16 +77,25 @@ class Database:
                 f"the driver {error.name!r} is not installed: pip install 'beatd[{dialect.name}]'",
             ) from error
         dialect.prepare(engine)
-        return cls(engine, dialect)
+        database = cls(engine, dialect)
+        if dialect.name == "sqlite" and not create:
+            _require_file(database)
+        return database
 
     @classmethod
-    def configured(cls, settings: DatabaseSettings, *, pool_size: int | None = None) -> Database:
-        """As `open`, with what the configuration says; `pool_size` replaces its own."""
+    def configured(
+        cls, settings: DatabaseSettings, *, pool_size: int | None = None, create: bool = False
+    ) -> Database:
+        """As `open`, with what the configuration says; `pool_size` replaces its own.
+
+        Only who sets a database up creates a file: a wrong path is not to become an empty database.
+        """
         return cls.open(
             settings.url,
             connect_timeout=settings.connect_timeout.total_seconds(),
             statement_timeout=settings.statement_timeout.total_seconds(),
             pool_size=pool_size or settings.pool_size,
+            create=create,
         )
 
     def close(self) -> None:
@@ -159,6 +173,16 @@ def _make_folder(file: str) -> None:
     except OSError as error:
         problem = f"the folder {str(folder)!r} cannot be made: {error.strerror}"
         raise FieldError("database.url", f"sqlite:///{file}", problem) from error
+
+
+def _require_file(database: Database) -> None:
+    """SQLite makes a file that is not there when it connects."""
+    file = Path(str(database.engine.url.database))
+
+    @event.listens_for(database.engine, "do_connect")
+    def look(*_: Any) -> None:
+        if not file.exists():
+            raise DatabaseUnavailable(f"database {database.name}: {NO_FILE}: run 'beatd init'")
 
 
 def _first_line(error: Any) -> str:

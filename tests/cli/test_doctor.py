@@ -82,7 +82,16 @@ def test_nothing_runs(made: Beatd) -> None:
     assert "-> start one" in told
 
 
+def test_a_database_that_is_not_there(beatd: Beatd) -> None:
+    found = findings(beatd, status=1)
+    assert found["database"]["text"].endswith("beatd.db: there is no such file")
+    assert found["database"]["hint"].startswith("run 'beatd init'")
+    assert not beatd.database.exists()
+
+
 def test_a_database_that_is_not_set_up(beatd: Beatd) -> None:
+    beatd.state_dir.mkdir(parents=True)
+    beatd.database.touch()
     found = findings(beatd, status=1)
     assert found["schema"]["hint"] == "run 'beatd db upgrade'"
     assert found["broker"]["level"] == "ok"

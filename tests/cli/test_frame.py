@@ -93,7 +93,36 @@ def test_an_entry_that_is_not_there_is_bad_input(beatd: Beatd) -> None:
     assert done.stdout == ""
 
 
+READING = [
+    "entry list",
+    "entry show x",
+    "runs list",
+    "status",
+    "doctor",
+    "db check",
+    "export",
+    "entry add x --every 1h --shell x",
+]
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_database_file_that_is_not_there_is_not_made(beatd: Beatd, command: str) -> None:
+    beatd.env["BEATD_DATABASE_URL"] = f"sqlite:///{beatd.home}/typo/x.db"
+    done = beatd(*command.split(), status=1)
+    assert "there is no such file" in done.stdout + done.stderr
+    assert "run 'beatd init'" in done.stdout + done.stderr or command == "status"
+    assert not (beatd.home / "typo").exists()
+
+
+def test_a_file_that_is_made_later_is_found(beatd: Beatd) -> None:
+    beatd("entry", "list", status=1)
+    beatd("db", "upgrade")
+    beatd("entry", "list")
+
+
 def test_a_database_that_is_not_set_up_is_a_failure_that_says_what_to_do(beatd: Beatd) -> None:
+    beatd.state_dir.mkdir(parents=True)
+    beatd.database.touch()
     done = beatd("entry", "list", status=1)
     assert done.stderr.startswith("beatd: database ")
     assert done.stderr.endswith("is not set up: run 'beatd db upgrade'\n")

@@ -56,6 +56,8 @@ def test_upgrade_says_what_it_did(beatd: Beatd) -> None:
 
 
 def test_check_of_a_database_that_is_not_set_up(beatd: Beatd) -> None:
+    beatd.state_dir.mkdir(parents=True)
+    beatd.database.touch()
     findings = beatd.json("db", "check", status=1)["findings"]
     (problem,) = [finding for finding in findings if finding["level"] == "problem"]
     assert problem["check"] == "schema"
