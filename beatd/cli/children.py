@@ -141,9 +141,11 @@ class Children:
             if child.process is not None:
                 child.process.terminate()
 
-    def kill(self) -> None:
-        """Ends all of them at once, with the processes that they started."""
+    def kill(self, *roles: str) -> None:
+        """Ends these, or all of them, at once, with the processes that they started."""
         for child in self._children:
+            if roles and child.role not in roles:
+                continue
             child.wanted, child.start_at = False, None
             if child.process is not None:
                 with contextlib.suppress(ProcessLookupError):

@@ -23,7 +23,7 @@ from beatd.cli.setup import print_next
 from beatd.cli.state import State
 from beatd.clock import monotonic
 from beatd.config import redact
-from beatd.errors import Conflict, DatabaseUnavailable
+from beatd.errors import BeatdError, Conflict, DatabaseUnavailable
 from beatd.operations import apply, entries, health
 from beatd.operations.context import Context
 from beatd.store import schema
@@ -38,8 +38,15 @@ _LOOK = 0.5
 #: Celery tells here that a task failed, which has its line anyway; and Python what developers should mend.
 _NOT_TOLD = ("celery.app.trace", "py.warnings")
 
-#: Seconds that the runs which are under way, and then the scheduler, may take to come to their end.
-_PATIENCE = {WORKER: 30.0, SCHEDULER: 30.0}
+#: Seconds that the runs which are under way, and the scheduler, may take to come to their end. The
+#: scheduler limits itself to less.
+_PATIENCE = {WORKER: 30.0, SCHEDULER: 40.0}
+
+#: What becomes of what one that is killed had in hand.
+_LEFT = {
+    WORKER: "runs that were under way are killed, and count as lost",
+    SCHEDULER: "another takes over what it had recorded",
+}
 
 
 def up(
@@ -54,7 +61,8 @@ def up(
 ) -> None:
     """Run scheduler and worker together until Ctrl-C, and show each run as it ends.
 
-    Creates or upgrades the database first. Any number of these may share a database.
+    Creates or upgrades the database first. Any number of these may share a database. After Ctrl-C nothing
+    new begins, and what runs has 30 seconds to end; a second Ctrl-C does not wait.
     """
     state: State = ctx.obj
     state.options["celery.app"] = app
@@ -112,6 +120,7 @@ class _Up:
         self._state = state
         self._verbose = verbose
         self._watch = _Watch(state, database)
+        self._last_reports = _LastReports(state, database)
         self._stops = 0
         self._last_said: dict[str, tuple[str, str]] = {}
         logs = ["--log-format", "text" if verbose else "json"]
@@ -136,6 +145,7 @@ class _Up:
                 self._stop()
             finally:
                 self._children.kill()
+                self._last_reports.close()
         self._watch.look()
         self._watch.print_summary()
         return status
@@ -179,23 +189,70 @@ class _Up:
         self._state.err.print(line, soft_wrap=True)
 
     def _stop(self) -> None:
-        """The worker first: the scheduler then takes in what became of the runs that were under way."""
+        """Both at once: the scheduler claims no more and publishes what is recorded, the worker's runs come
+        to their end. What becomes of them is taken in here, for the scheduler may be gone before them.
+        """
         out = self._state.out
-        out.print("\nStopping: runs that are under way come to their end (Ctrl-C again: at once)")
+        out.print(
+            f"\nStopping: runs that are under way have {_PATIENCE[WORKER]:g} s to end (Ctrl-C again: at once)"
+        )
         at_once = self._stops + 1
-        for role in (WORKER, SCHEDULER):
+        began = monotonic()
+        for role in (SCHEDULER, WORKER):
             self._children.stop(role)
-            deadline = monotonic() + _PATIENCE[role]
-            while self._children.running(role):
-                late = monotonic() > deadline
-                if late or self._stops >= at_once:
-                    self._children.kill()
-                    why = f"{role} is not done after {_PATIENCE[role]:g} s" if late else "Ended at once"
-                    out.print(f"\n{why}: runs that were under way will count as lost")
-                    return
-                for event in self._children.wait(_LOOK):
-                    self._tell(event)
-                self._watch.look()
+        killed: set[str] = set()
+        while running := [role for role in _PATIENCE if self._children.running(role)]:
+            if self._stops >= at_once:
+                self._children.kill()
+                out.print("\nEnded at once: runs that were under way will count as lost")
+                return
+            for role in running:
+                if role not in killed and monotonic() - began > _PATIENCE[role]:
+                    killed.add(role)
+                    self._children.kill(role)
+                    out.print(f"\n{role} is not done after {_PATIENCE[role]:g} s: {_LEFT[role]}")
+            for event in self._children.wait(_LOOK / 5):
+                self._tell(event)
+            self._last_reports.take_in()
+            self._watch.look()
+        while self._last_reports.take_in():
+            pass
+
+
+class _LastReports:
+    """Follows the reports queue while this process stops. What it does not take in waits in that queue for
+    the next scheduler.
+    """
+
+    def __init__(self, state: State, database: Database) -> None:
+        self._state = state
+        self._database = database
+        self._intake: Any = None
+        self._wanted = state.settings.celery.reports
+
+    def take_in(self) -> int:
+        """How many there were."""
+        if not self._wanted:
+            return 0
+        try:
+            self._intake = self._intake or self._connected()
+            return int(self._intake.run_once(_LOOK / 5).received)
+        except BeatdError:
+            self._wanted = False  # to wait for broker or database would keep people from the end
+            return 0
+
+    def close(self) -> None:
+        if self._intake is not None:
+            self._intake.close()
+
+    def _connected(self) -> Any:
+        from beatd.broker.configured import configured_consumer
+        from beatd.dispatch.reports import Intake
+
+        state = self._state
+        with self._database.read() as connection:
+            installation = schema.installation_id(connection)
+        return Intake(self._database, lambda: configured_consumer(state.celery, state.settings, installation))
 
 
 @contextlib.contextmanager

@@ -6,14 +6,16 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import IO
 
 import psutil
 import pytest
 
-from tests.cli.program import Beatd, end
+from tests.cli.program import PROGRAM, Beatd, end
 from tests.services.postgres import Postgres
 from tests.waiting import eventually
 
@@ -190,6 +192,67 @@ def test_a_second_ctrl_c_does_not_wait(beatd: Beatd, start: Callable[..., Runnin
     up.ends(0, within=10)
     assert "Ended at once" in up.told
     eventually(lambda: all_gone([*tree]) and not psutil.pid_exists(pid), timeout=20, message="all ended")
+
+
+def test_what_runs_when_it_is_stopped_comes_to_its_end_and_is_recorded(
+    beatd: Beatd, start: Callable[..., Running]
+) -> None:
+    beatd("init")
+    beatd("entry", "add", "tick", "--every", "1s", "--shell", "echo tock", "--expires", "never")
+    beatd("entry", "add", "long", "--every", "1h", "--shell", "touch begun; sleep 5; echo done > ended")
+    up = start("up")
+    up.tells("tock")
+    beatd("entry", "trigger", "long")
+    eventually((beatd.home / "begun").exists, timeout=30)
+    asked = datetime.now(UTC)
+    up.process.send_signal(signal.SIGINT)
+    up.tells("Stopping: runs that are under way have 30 s to end (Ctrl-C again: at once)")
+    up.ends(0, within=30)
+    assert (beatd.home / "ended").exists()
+    assert "long          succeeded" in up.told
+    runs = beatd.json("runs", "list")
+    assert {run["state"] for run in runs if run["entry"] == "long"} == {"succeeded"}
+    # nothing more was claimed meanwhile, and the scheduler took its leave
+    late = [run for run in runs if datetime.fromisoformat(run["fire_time"]) > asked + timedelta(seconds=2)]
+    assert late == []
+    assert beatd.json("status")["activity"]["nodes"] == []
+
+
+#: `beatd up` whose patience is short.
+_IMPATIENT = """
+import sys
+from beatd import cli
+from beatd.cli import up
+up._PATIENCE["worker"] = 2.0
+sys.argv = [sys.argv[1], "up"]
+cli.main()
+"""
+
+
+def test_a_worker_that_does_not_end_is_killed_and_the_scheduler_still_ends_cleanly(beatd: Beatd) -> None:
+    beatd("init")
+    beatd("entry", "add", "long", "--every", "1s", "--shell", "echo $$ > long.pid; exec sleep 1000")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _IMPATIENT, PROGRAM],
+        cwd=beatd.home,
+        env=beatd.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    up = Running(process)
+    try:
+        pid = int(eventually(lambda: _text(beatd.home / "long.pid"), timeout=45))
+        tree = up.tree()
+        process.send_signal(signal.SIGINT)
+        up.ends(0, within=30)
+        assert "worker is not done after 2 s: runs that were under way are killed" in up.told
+        assert "scheduler is not done" not in up.told
+        eventually(lambda: all_gone(tree) and not psutil.pid_exists(pid), timeout=20, message="all ended")
+        assert beatd.json("status")["activity"]["nodes"] == []
+    finally:
+        end(process)
 
 
 def _text(path: os.PathLike[str]) -> str:
