@@ -5,21 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 from beatd.config import Settings
+from beatd.errors import FieldError
 from beatd.store.engine import Database
 from beatd.worker import arguments
 
 Door = Literal["cli", "api", "crontab"]
 ArgumentCheck = Callable[[str, Sequence[Any], Mapping[str, Any]], None]
+EncodingCheck = Callable[[str | None, str | None], list[FieldError]]
+
+
+def _check_encoding(
+    settings: Settings | None, serializer: str | None, compression: str | None
+) -> list[FieldError]:
+    from beatd.broker.configured import configured_app  # not at the top: few entries name any
+    from beatd.broker.encoding import encoding_findings
+
+    return encoding_findings(serializer, compression, lambda: configured_app(settings or Settings()))
+
+
+_ENCODING_OF_OWN_APP: EncodingCheck = partial(_check_encoding, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """`timezone` is the zone of entries that name none; `check_arguments(task, args, kwargs)` raises
-    FieldError; `reports` tells whether workers report what becomes of a run; a scheduler that was not
-    heard of within `node_timeout` is gone.
+    FieldError, `check_encoding(serializer, compression)` tells what is wrong with them; `reports` says
+    whether workers report what becomes of a run. A scheduler unheard of for `node_timeout` is gone.
     """
 
     database: Database
@@ -27,6 +42,7 @@ class Context:
     door: Door
     timezone: str = "UTC"
     check_arguments: ArgumentCheck = arguments.check
+    check_encoding: EncodingCheck = _ENCODING_OF_OWN_APP
     reports: bool = True
     node_timeout: timedelta = timedelta(seconds=30)
 
@@ -37,6 +53,7 @@ class Context:
             who,
             door,
             settings.timezone,
+            check_encoding=partial(_check_encoding, settings),
             reports=settings.celery.reports,
             node_timeout=settings.scheduler.node_timeout,
         )

@@ -29,6 +29,7 @@ def checked(context: Context, written: Written, created_at: datetime) -> Definit
         said = {finding.field for finding in findings}
         findings += [finding for finding in several.findings if finding.field not in said]
     findings += _argument_findings(context, written.columns)
+    findings += _encoding_findings(context, written.columns)
     overlap = written.columns.get("overlap")
     if overlap not in (None, "allow") and not context.reports:
         problem = "only 'allow' is possible without reports (celery.reports is false)"
@@ -50,6 +51,13 @@ def _argument_findings(context: Context, columns: Columns) -> list[FieldError]:
         option = argument_option(task, finding.field)
         return [FieldError(option, finding.value, finding.problem, example=finding.example)]
     return []
+
+
+def _encoding_findings(context: Context, columns: Columns) -> list[FieldError]:
+    serializer, compression = columns.get("serializer"), columns.get("compression")
+    if serializer is None and compression is None:
+        return []
+    return context.check_encoding(serializer, compression)
 
 
 def changes(old: Columns, new: Columns) -> dict[str, tuple[Any, Any]]:

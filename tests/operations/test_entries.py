@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
 
+from beatd.config import Settings
 from beatd.errors import Conflict, FieldError, InvalidInput, NotFound
 from beatd.operations import entries
 from beatd.operations.context import Context
@@ -66,6 +68,39 @@ def test_a_name_is_given_once(context: Context) -> None:
 def test_a_name_is_printable(embedded: Context, name: str) -> None:
     with pytest.raises(InvalidInput, match="printable characters"):
         entries.add(embedded, name, EVERY)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"serializer": "yamll"}, "serializer: 'yamll': one of json; for example 'json'"),
+        ({"serializer": "pickle"}, "serializer: 'pickle': workers do not accept it (accept_content)"),
+        ({"compression": "zip"}, "compression: 'zip': one of bzip, bzip2, gzip"),
+    ],
+)
+def test_what_no_worker_could_read_is_refused(embedded: Context, options: dict[str, str], said: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        entries.add(embedded, "tick", EVERY | options)
+    assert said in str(refused.value)
+    entries.add(embedded, "tick", EVERY | {"serializer": "json", "compression": "gzip"})
+    with pytest.raises(InvalidInput, match=r"serializer|compression"):
+        entries.change(embedded, "tick", options)
+
+
+def test_the_apps_own_serializers_are_accepted(
+    embedded: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pickling.py").write_text(
+        "from celery import Celery\n"
+        "app = Celery(set_as_current=False, broker='memory://')\n"
+        "app.conf.accept_content = ['json', 'pickle']\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for app in ("pickling:app", "not_on_this_machine:app"):
+        context = Context.of(Settings(celery={"app": app}), embedded.database, "alice", "cli")
+        entries.add(context, app, EVERY | {"serializer": "pickle"})
+        with pytest.raises(InvalidInput, match="serializer"):
+            entries.change(context, app, {"serializer": "gzip"})
 
 
 def test_everything_wrong_is_said_at_once_and_nothing_is_written(context: Context) -> None:
