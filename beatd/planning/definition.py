@@ -71,11 +71,11 @@ class _Reader:
     """Reads one column after the other and keeps what is wrong with each."""
 
     def __init__(self, columns: Columns) -> None:
-        self._columns = columns
+        self.columns = columns
         self.findings: list[FieldError] = []
 
     def read(self, column: str, parse: Callable[[Any], _T], default: Any = None) -> _T | None:
-        value = self._columns.get(column)
+        value = self.columns.get(column)
         value = default if value is None else value
         return None if value is None else self.group(lambda: parse(value))
 
@@ -130,6 +130,7 @@ def _task(reader: _Reader, entry: str) -> TaskSpec:
     def word(column: str) -> str | None:
         return reader.read(column, lambda text: _text(column, text))
 
+    reader.group(lambda: _routed(reader.columns))
     return TaskSpec(
         entry=entry,
         task=reader.read("task", _task_name, "") or "",
@@ -151,6 +152,15 @@ def _task(reader: _Reader, entry: str) -> TaskSpec:
             "exchange_type", lambda text: _one_of("exchange_type", text, ("direct", "topic"))
         ),
     )
+
+
+def _routed(columns: Columns) -> None:
+    """Celery takes an exchange without a routing key for no exchange at all, and says nothing."""
+    if columns.get("exchange") is not None and columns.get("routing_key") is None:
+        problem = f"is wanted with exchange {columns['exchange']!r}"
+        raise FieldError("routing_key", None, problem, example="jobs.slow")
+    if columns.get("exchange_type") is not None and columns.get("exchange") is None:
+        raise FieldError("exchange_type", columns["exchange_type"], "is of no use without exchange")
 
 
 def _policies(reader: _Reader, time_limit: float | None) -> Policies:

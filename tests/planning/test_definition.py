@@ -132,7 +132,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"misfire": "often"}, "misfire: 'often': one of skip, latest, all"),
     ({"misfire_limit": 0}, "misfire_limit: 0: a whole number from 1 to 1000"),
     ({"overlap": "maybe"}, "overlap: 'maybe': one of allow, skip"),
-    ({"exchange_type": "fanout"}, "exchange_type: 'fanout': one of direct, topic"),
+    (
+        {"exchange": "jobs", "routing_key": "slow", "exchange_type": "fanout"},
+        "exchange_type: 'fanout': one of direct, topic",
+    ),
+    ({"exchange": "jobs"}, "routing_key: None: is wanted with exchange 'jobs'"),
+    ({"exchange_type": "topic"}, "exchange_type: 'topic': is of no use without exchange"),
     ({"link": "a,,b"}, "link: 'a,,b': task names separated by commas"),
     ({"start_at": "2026-03-03", "end_at": "2026-03-02"}, "end_at: '2026-03-02': before start_at"),
     ({"cron": None, "every": "1h", "dst_gap": "skip"}, "dst_gap: 'skip': only a cron schedule"),
