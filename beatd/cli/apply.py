@@ -50,11 +50,15 @@ def export(
     patterns: Annotated[
         list[str] | None, typer.Argument(metavar="NAME", help="Names or globs.", show_default=False)
     ] = None,
+    json: JsonOption = False,
 ) -> None:
-    """Print the entries as TOML; applying that changes nothing."""
+    """Print the entries as TOML; applying that changes nothing. With --json the same as JSON has it."""
     state: State = ctx.obj
     found = entries.find(context_of(state), patterns or [])
+    if json:
+        return print_json({"entry": {entry.name: entry.options for entry in found}})
     sys.stdout.write(toml(found))
+    return None
 
 
 def print_changes(out: Console, changes: Changes) -> None:

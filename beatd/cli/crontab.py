@@ -13,10 +13,14 @@ from beatd.cli.apply import changes_document, print_changes
 from beatd.cli.entry import context_of
 from beatd.cli.output import JsonOption, print_json
 from beatd.cli.state import State
+from beatd.errors import InvalidInput
 from beatd.migrate.crontab import importer
 from beatd.operations.apply import Source
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Bring crontab lines over.")
+
+
+_NOTHING_DONE = "nothing was imported: correct these lines, or leave them out with --skip-bad"
 
 
 @app.callback()
@@ -46,15 +50,20 @@ def import_(
     """Add a shell entry for every line of a user's crontab. A second time it changes nothing."""
     state: State = ctx.obj
     source = Source("stdin", sys.stdin.read()) if str(file) == "-" else Source.read(file)
-    done = importer.import_crontab(
-        context_of(state),
-        source.text,
-        source.name,
-        timezone=timezone,
-        skip_bad=skip_bad,
-        replace_entries=replace,
-        dry_run=dry_run,
-    )
+    try:
+        done = importer.import_crontab(
+            context_of(state),
+            source.text,
+            source.name,
+            timezone=timezone,
+            skip_bad=skip_bad,
+            replace_entries=replace,
+            dry_run=dry_run,
+        )
+    except InvalidInput as error:
+        for line in [*str(error).splitlines(), _NOTHING_DONE]:
+            state.err.print(Text(f"beatd: {line}"), soft_wrap=True)
+        raise typer.Exit(2) from error
     if json:
         document = {"timezone": done.timezone, "notes": done.notes, "applied": not dry_run}
         document["skipped"] = [str(finding) for finding in done.skipped]

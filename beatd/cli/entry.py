@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import UTC, timedelta, tzinfo
 from typing import Annotated, Any
 
 import click
@@ -108,13 +108,19 @@ def edit(ctx: typer.Context, name: _Name) -> None:
 @app.command()
 def pause(ctx: typer.Context, name: _Name) -> None:
     """Stop an entry from firing; fires from now on are counted as paused."""
-    _tell(ctx.obj, "paused", entries.pause(context_of(ctx.obj), name))
+    state: State = ctx.obj
+    context = context_of(state)
+    before = entries.show(context, name).version
+    _tell(state, "paused", entries.pause(context, name), before)
 
 
 @app.command()
 def resume(ctx: typer.Context, name: _Name) -> None:
     """Let an entry fire again, from its next fire time on."""
-    _tell(ctx.obj, "resumed", entries.resume(context_of(ctx.obj), name))
+    state: State = ctx.obj
+    context = context_of(state)
+    before = entries.show(context, name).version
+    _tell(state, "resumed", entries.resume(context, name), before)
 
 
 @app.command()
@@ -264,10 +270,13 @@ def history(
     found = runs.entry_history(context, name, since, limit)
     if json:
         return print_json([_history_item(item) for item in found])
+    if paused_at := entries.paused_since(context, name):
+        paused = f"paused since {zoned(paused_at, _zone_in(context, found))}"
+        state.out.print(Text(f"{paused}: {state.command(f'entry resume {name}')}", style="yellow"))
     if not found:
         return _nothing(state, "nothing has happened yet", f"entry trigger {name} --wait")
     listed = table("fire time", "state", "took", "run", "what", whole=["fire time", "state", "took", "run"])
-    zone = zone_of(next((run.timezone for run in found if isinstance(run, Run)), None), context.timezone)
+    zone = _zone_in(context, found)
     for item in found:
         if isinstance(item, Run):
             listed.add_row(
@@ -331,6 +340,10 @@ def took(run: Run) -> str:
     return span_text(max(run.finished_at - run.started_at, timedelta(0)))
 
 
+def _zone_in(context: Context, found: Sequence[Run | Suppressed]) -> tzinfo:
+    return zone_of(next((run.timezone for run in found if isinstance(run, Run)), None), context.timezone)
+
+
 def _history_item(item: Run | Suppressed) -> dict[str, Any]:
     fields = {name: getattr(item, name) for name in item.__dataclass_fields__}
     return {"kind": "run" if isinstance(item, Run) else "suppression"} | fields
@@ -369,7 +382,11 @@ def _queue_of(state: State, entry: Entry) -> str:
     return f"the queue {state.settings.celery.default_queue!r}"
 
 
-def _tell(state: State, done: str, entry: Entry) -> None:
+def _tell(state: State, done: str, entry: Entry, before: int = 0) -> None:
+    """`before` is the version that it was at: to pause what is paused changes nothing."""
+    if entry.version == before:
+        state.out.print(Text(f"{entry.name} was {'not paused' if done == 'resumed' else f'{done} already'}"))
+        return
     coming = (
         ""
         if entry.next_fire_time is None

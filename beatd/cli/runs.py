@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import time
+from json import dumps
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from beatd.cli.entry import context_of, outcome, print_fitted, took
+from beatd.cli.entry import context_of, outcome, plain_value, print_fitted, took
 from beatd.cli.output import JsonOption, plain, print_json, styled, table
 from beatd.cli.process import App
 from beatd.cli.state import State
-from beatd.cli.times import zone_of, zoned
+from beatd.cli.times import here, plainly, zone_of, zoned
 from beatd.operations import brokers, runs
-from beatd.operations.context import Context
+from beatd.operations.options import OPTIONS
 from beatd.store.history import Run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show, revoke runs.")
 
 _Id = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or enough of its beginning.")]
 _LOOK_EVERY = 0.5
+
+#: Options that say what a run runs and where its message went.
+_WHAT_AND_WHERE = OPTIONS[OPTIONS.index("shell") : OPTIONS.index("expires")]
 
 
 @app.command("list")
@@ -49,11 +53,11 @@ def list_runs(
     follower = runs.Follower(context, entry) if follow else None
     found = runs.find(context, entry, states or [], since, limit)
     if follower is not None:
-        _follow(state, context, follower, found[::-1], set(states or []), json)
+        _follow(state, follower, found[::-1], set(states or []), json)
     elif json:
         print_json(found)
     elif found:
-        print_fitted(state.out, _table(context, found))
+        print_fitted(state.out, _table(found))
     else:
         _nothing(state, filtered=bool(entry or states or since))
 
@@ -64,8 +68,11 @@ def show(ctx: typer.Context, run: _Id, json: JsonOption = False) -> None:
     state: State = ctx.obj
     context = context_of(state)
     found = runs.show(context, run)
+    options = {
+        key: value for key, value in runs.options_run(context, found).items() if key in _WHAT_AND_WHERE
+    }
     if json:
-        return print_json(found)
+        return print_json(plain(found) | {"options": options})
     zone = zone_of(found.timezone, context.timezone)
     times = (
         "fire_time",
@@ -86,6 +93,8 @@ def show(ctx: typer.Context, run: _Id, json: JsonOption = False) -> None:
         label = name.replace("_at", "").replace("_", " ")
         state.out.print(Text.assemble((f"{label:<13}", "bold"), zoned(getattr(found, name), zone)))
     state.out.print(Text.assemble(("took         ", "bold"), took(found)))
+    for key, value in options.items():
+        state.out.print(Text.assemble((f"{key:<13}", "bold"), plain_value(value)), soft_wrap=True)
     if found.worker:
         retries = f", after {found.retries} retries" if found.retries else ""
         state.out.print(Text.assemble(("worker       ", "bold"), f"{found.worker}{retries}"))
@@ -116,40 +125,60 @@ def revoke(ctx: typer.Context, run: _Id, app: App = None) -> None:
         state.out.print(f"asked the workers to end run {asked.run.id}, which is {asked.run.state}")
 
 
-def _follow(
-    state: State, context: Context, follower: runs.Follower, known: list[Run], states: set[str], json: bool
-) -> None:
+def _follow(state: State, follower: runs.Follower, known: list[Run], states: set[str], json: bool) -> None:
     """Prints what is known, then what comes; ends by Ctrl-C."""
+    lines = None if json else _Lines(state)
     fresh = known
     while True:
         for run in fresh:
-            if not states or run.state in states:
-                _print_line(state, context, run, json)
+            if states and run.state not in states:
+                continue
+            if lines is None:
+                print(dumps(plain(run), ensure_ascii=False), flush=True)
+            else:
+                lines.print(run)
         time.sleep(_LOOK_EVERY)
         fresh = follower.news()
 
 
-def _print_line(state: State, context: Context, run: Run, json: bool) -> None:
-    if json:
-        from json import dumps
+class _Lines:
+    """A table whose end nobody knows: the columns are as wide as they ever are."""
 
-        print(dumps(plain(run), ensure_ascii=False), flush=True)
-        return
-    fire_time = zoned(run.fire_time, zone_of(run.timezone, context.timezone))
-    line = Text.assemble(
-        f"{fire_time}  {run.id[:8]}  ",
-        styled(f"{run.state:<9}"),
-        f"  {took(run):>6}  {run.entry}  ",
-        outcome(run),
+    _WIDEST_NAME = 30
+
+    def __init__(self, state: State) -> None:
+        self._out = state.out
+        self._zone_name, self._zone = here()
+        self._name_width = 0
+
+    def print(self, run: Run) -> None:
+        name = run.entry or "?"
+        if not self._name_width:
+            self._name_width = 12
+            self._heading()
+        self._name_width = min(max(self._name_width, len(name)), self._WIDEST_NAME)
+        line = Text.assemble(
+            f"{plainly(run.fire_time, self._zone)}  {name:<{self._name_width}}  ",
+            styled(run.state),
+            f"{'':{9 - len(run.state)}}  {took(run):>7}  {run.id[:8]}  ",
+            outcome(run),
+        )
+        self._out.print(line, no_wrap=True, overflow="ellipsis")
+
+    def _heading(self) -> None:
+        columns = f"{'entry':<{self._name_width}}  {'state':<9}  {'took':>7}  {'run':<8}  what"
+        self._out.print(Text(f"{'fire time':<19}  {columns}", style="bold"))
+        self._out.print(Text(f"({self._zone_name})", style="dim"))
+
+
+def _table(found: list[Run]) -> Table:
+    name, zone = here()
+    when = f"fire time ({name})"
+    listed = table(
+        when, "entry", "state", "took", "run", "what", right=["took"], whole=[when, "state", "took", "run"]
     )
-    state.out.print(line, no_wrap=True, overflow="ellipsis")
-
-
-def _table(context: Context, found: list[Run]) -> Table:
-    whole = ["fire time", "state", "took", "run"]
-    listed = table("fire time", "entry", "state", "took", "run", "what", right=["took"], whole=whole)
     for run in found:
-        fire_time = zoned(run.fire_time, zone_of(run.timezone, context.timezone))
+        fire_time = plainly(run.fire_time, zone)
         listed.add_row(
             fire_time, Text(run.entry or "?"), styled(run.state), took(run), run.id[:8], outcome(run)
         )

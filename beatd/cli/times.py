@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import tzlocal
+
+from beatd.clock import wall
+
 NONE = "–"
 
 
@@ -14,6 +18,20 @@ def zone_of(name: str | None, default: str = "UTC") -> tzinfo:
         return ZoneInfo(name or default)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return UTC
+
+
+def here() -> tuple[str, tzinfo | None]:
+    """The machine's zone by name, as every `astimezone` without one means it."""
+    try:
+        name = tzlocal.get_localzone_name()
+        return name, ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError):
+        return wall().astimezone().tzname() or "local", None
+
+
+def plainly(instant: datetime, zone: tzinfo | None) -> str:
+    """`2026-03-29 03:00:00`, all equally long, for a table that names its zone above."""
+    return f"{instant.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def zoned(instant: datetime | None, zone: tzinfo) -> str:

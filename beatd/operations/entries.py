@@ -210,6 +210,18 @@ def versions(context: Context, name: str) -> list[Version]:
     return found[::-1]
 
 
+def paused_since(context: Context, name: str) -> datetime | None:
+    """When an entry that is paused now became so; None if it is not, or was removed. Raises NotFound."""
+    with context.database.read() as transaction:
+        stored = _versions(transaction, name)
+    since = None
+    for version in stored:
+        if version.operation == "delete" or _columns(version)["enabled"]:
+            break
+        since = version.changed_at
+    return since
+
+
 def definition_of(context: Context, entry: StoredEntry) -> Definition:
     """Raises InvalidInput that names the entry."""
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from beatd.clock import monotonic
@@ -16,6 +17,7 @@ from beatd.errors import Conflict, FieldError, NotFound
 from beatd.operations import writing
 from beatd.operations.context import Context
 from beatd.operations.entries import definition_of, no_entry
+from beatd.operations.options import options_of
 from beatd.planning.plan import expires_at
 from beatd.planning.task import run_id
 from beatd.schedules import parse_duration, parse_instant
@@ -145,6 +147,13 @@ def show(context: Context, id_: str) -> Run:
     """The run of this id, or of this beginning of an id. Raises NotFound, FieldError if several begin so."""
     with context.database.read() as transaction:
         return _one(transaction, id_)
+
+
+def options_run(context: Context, run: Run) -> dict[str, Any]:
+    """The options of the entry at the version that this run was recorded with; none if it was cut since."""
+    with context.database.read() as transaction:
+        definition = history.definition_at(transaction, run.entry_id, run.version)
+    return {} if definition is None else options_of(json.loads(definition))
 
 
 def revoke(context: Context, id_: str, broadcast: Broadcast) -> Revocation:

@@ -123,6 +123,14 @@ def versions_of(transaction: Transaction, entry_id: int) -> list[StoredVersion]:
     return [StoredVersion(*row) for row in transaction.execute(query)]
 
 
+def definition_at(transaction: Transaction, entry_id: int, version: int) -> str | None:
+    """JSON text of the columns at this version."""
+    query = select(entry_versions.c.definition).where(
+        entry_versions.c.entry_id == entry_id, entry_versions.c.version == version
+    )
+    return transaction.execute(query).scalar_one_or_none()
+
+
 def entry_id_of(transaction: Transaction, name: str) -> int | None:
     """The id of the entry of this name, or of the one removed last that had it at the end."""
     found = transaction.execute(select(entries.c.id).where(entries.c.name == name)).scalar_one_or_none()

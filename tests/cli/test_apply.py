@@ -47,6 +47,7 @@ def test_shown_then_done_then_nothing_to_do(beatd: Beatd) -> None:
 
     exported = beatd("export").stdout
     assert beatd("apply", "-", input=exported).stdout == "0 added, 0 changed, 0 removed, 2 unchanged\n"
+    assert beatd.json("export", "t*") == {"entry": {"tick": {"every": "5m", "shell": "echo tick"}}}
     assert beatd("export", "t*").stdout == '[entry.tick]\nevery = "5m"\nshell = "echo tick"\n'
 
 
@@ -90,7 +91,11 @@ def test_a_crontab_is_taken_over_once(beatd: Beatd) -> None:
 
     tab.write_text("@daily good\n@reboot x\n* * * *\n61 * * * * y\n")
     bad = beatd("crontab", "import", "tab", status=2)
-    assert [line.split(": ")[1] for line in bad.stderr.splitlines()] == ["tab:2", "tab:3", "tab:4"]
+    *lines, last = bad.stderr.splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["tab:2", "tab:3", "tab:4"]
+    assert last.startswith("beatd: nothing was imported: ")
+    assert "--skip-bad" in last
+    assert "good" not in beatd("entry", "list").stdout
     document = beatd.json("crontab", "import", "tab", "--skip-bad")
     assert [added["name"] for added in document["added"]] == ["good"]
     assert len(document["skipped"]) == 3

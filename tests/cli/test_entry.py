@@ -50,9 +50,15 @@ def test_an_entrys_life(beatd: Beatd) -> None:
     }
 
     assert beatd("entry", "pause", "hello").stdout == "paused hello (paused)\n"
+    assert beatd("entry", "pause", "hello").stdout == "hello was paused already\n"
+    paused_at = datetime.fromisoformat(beatd.json("entry", "versions", "hello")[0]["changed_at"])
+    beatd("entry", "set", "hello", "--description", "still paused")
+    assert f"paused since {paused_at:%Y-%m-%d %H:%M:%S} UTC" in beatd("entry", "history", "hello").stdout
     assert [entry["name"] for entry in beatd.json("entry", "list", "--state", "paused")] == ["hello"]
     assert beatd.json("entry", "list", "x*") == []
     beatd("entry", "resume", "hello")
+    assert beatd("entry", "resume", "hello").stdout == "hello was not paused\n"
+    assert "paused since" not in beatd("entry", "history", "hello").stdout
 
     beatd("entry", "set", "hello", "--rename", "goodbye")
     assert beatd("entry", "remove", "goodbye").stdout == "removed goodbye\n"

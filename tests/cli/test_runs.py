@@ -32,15 +32,51 @@ def test_list_show_revoke(beatd: Beatd) -> None:
     assert beatd.json("runs", "list", "--entry", "hello", "--state", "pending", "--since", "1h") == [run]
     assert beatd.json("runs", "list", "--state", "failed") == []
     assert beatd("runs", "list", "--state", "failed").stdout == "no such run\n"
-    line = beatd("runs", "list").stdout.splitlines()[-1]
-    assert "JST" in line
-    assert run["id"][:8] in line
-    assert beatd.json("runs", "show", run["id"][:6]) == run
+    assert run["id"][:8] in beatd("runs", "list").stdout.splitlines()[-1]
+    assert beatd.json("runs", "show", run["id"][:6]) == run | {"options": {"shell": "x"}}
     assert run["id"] in beatd("runs", "show", run["id"]).stdout
 
     assert beatd("runs", "revoke", run["id"][:8]).stdout == f"revoked run {run['id']}\n"
     assert beatd.json("runs", "show", run["id"])["state"] == "revoked"
     assert "has ended already" in beatd("runs", "revoke", run["id"], status=1).stderr
+
+
+def test_a_run_tells_what_ran_as_it_was_recorded(beatd: Beatd) -> None:
+    task = ["--task", "proj.t", "--args", '[1, "two"]', "--kwargs", '{"a": "b"}', "--exchange", "jobs"]
+    beatd("entry", "add", "hello", "--every", "5m", *task, "--routing-key", "k")
+    run = beatd.json("entry", "trigger", "hello")["id"]
+    beatd("entry", "set", "hello", "--task", "proj.other", "--queue", "q")
+    shown = beatd("runs", "show", run).stdout
+    for line in ("task         proj.t", "args         1, two", "kwargs       a=b", "exchange     jobs"):
+        assert line in shown
+    assert "proj.other" not in shown
+    assert beatd.json("runs", "show", run)["options"] == {
+        "task": "proj.t",
+        "args": [1, "two"],
+        "kwargs": {"a": "b"},
+        "exchange": "jobs",
+        "routing_key": "k",
+    }
+
+
+@pytest.mark.parametrize(
+    ("zone", "said", "fire_time"),
+    [
+        ("Asia/Tokyo", "fire time (Asia/Tokyo)", "2026-01-01 09:00:00 "),
+        ("UTC", "fire time (UTC)", "2026-01-01 00:00:00 "),
+    ],
+)
+def test_a_table_has_one_zone_the_machines(beatd: Beatd, zone: str, said: str, fire_time: str) -> None:
+    for name, of in (("a", "Europe/Berlin"), ("b", "America/New_York")):
+        beatd("entry", "add", name, "--every", "5m", "--shell", "x", "--timezone", of)
+        beatd("entry", "trigger", name)
+    with sqlite3.connect(beatd.database) as connection:
+        connection.execute("UPDATE runs SET fire_time = '2026-01-01T00:00:00.000000Z'")
+    program = Beatd(beatd.home, {"TZ": zone})  # a process finds out its zone once
+    heading, *_, first, second = program("runs", "list").stdout.splitlines()
+    assert heading.startswith(said)
+    assert first.startswith(fire_time)
+    assert second.startswith(fire_time)
 
 
 BAD_INPUT = [
@@ -89,6 +125,23 @@ def test_workers_on_another_broker_are_not_asked(beatd: Beatd) -> None:
     with sqlite3.connect(beatd.database) as connection:  # one that is gone says nothing of today
         connection.execute("UPDATE nodes SET heartbeat_at = '2026-01-01T00:00:00.000000Z'")
     assert "asked the workers" in beatd("runs", "revoke", run["id"]).stdout
+
+
+def test_following_has_columns(beatd: Beatd) -> None:
+    beatd.env["TZ"] = "Europe/Berlin"
+    for name in ("short", "an-entry-of-a-longer-name"):
+        beatd("entry", "add", name, "--every", "5m", "--shell", "x")
+        beatd("runs", "revoke", beatd.json("entry", "trigger", name)["id"])
+    process = beatd.start("runs", "list", "--follow")
+    try:
+        assert process.stdout is not None
+        heading, zone, *lines = [process.stdout.readline() for _ in range(4)]
+        assert zone == "(Europe/Berlin)\n"
+        for line in lines:
+            assert line[heading.index("entry") :].startswith(("short ", "an-entry-of-a-longer-name "))
+            assert " revoked  " in line
+    finally:
+        end(process)
 
 
 def test_following_prints_what_comes(beatd: Beatd) -> None:
