@@ -9,7 +9,6 @@ a setting is handed `Settings`.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import socket
@@ -19,7 +18,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -40,7 +38,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from beatd.errors import FieldError, InvalidInput, NotFound
+from beatd import durations, zones
+from beatd.errors import FieldError, InvalidInput, NotFound, did_you_mean, nearest
+from beatd.redaction import redact as redact
 
 PREFIX = "BEATD_"
 CONFIG_VARIABLE = "BEATD_CONFIG"
@@ -52,39 +52,18 @@ STATE_DIR_PLACEHOLDER = "{state_dir}"
 # What may stand in a value
 
 
-# The grammar of beatd.schedules.text, which the ground cannot import; a test holds them together.
-_UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,9}}){unit})?" for unit in _UNITS))
-
-
 def _duration(value: object) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) and value.strip() else None
-    if match is None:
-        raise ValueError("must be a duration: whole numbers with units w, d, h, m, s, largest first")
-    try:
-        return timedelta(seconds=sum(int(number) * _UNITS[u] for u, number in match.groupdict("0").items()))
-    except OverflowError:
-        raise ValueError("longer than any duration can be") from None
+    return value if isinstance(value, timedelta) else durations.parse(str(value))
 
 
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"no such time zone{_did_you_mean(value, _zones_like(value))}") from None
+def _longer_than_nothing(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than nothing")
     return value
 
 
-def _zones_like(name: str) -> list[str]:
-    """The zone closest to `name`, if any; `name` may be only a city or in the wrong case."""
-    by_key: dict[str, str] = {}
-    for zone in sorted(available_timezones(), reverse=True):
-        by_key[zone.rpartition("/")[2].lower()] = zone
-    by_key |= {zone.lower(): zone for zone in available_timezones()}
-    close = difflib.get_close_matches(name.lower().replace(" ", "_"), by_key, n=1, cutoff=0.75)
-    return [by_key[key] for key in close]
+def _zone(value: str) -> str:
+    return zones.parse(value).key
 
 
 _DRIVERS = {
@@ -137,7 +116,7 @@ def _celery_app(value: str) -> str:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
-PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
+PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_nothing)]
 
 
 # The settings
@@ -227,7 +206,8 @@ class SchedulerSettings(_Section):
     def _outlast_a_missed_heartbeat(cls, value: timedelta, info: ValidationInfo) -> timedelta:
         heartbeat = info.data.get("heartbeat")
         if heartbeat is not None and value < 2 * heartbeat:
-            raise ValueError(f"must be at least twice scheduler.heartbeat ({heartbeat.total_seconds():g}s)")
+            half, whole = durations.format(heartbeat), durations.format(2 * heartbeat)
+            raise ValueError(f"must be at least twice scheduler.heartbeat ({half}); for example {whole!r}")
         return value
 
     @property
@@ -526,7 +506,7 @@ def _from_environment(environ: Mapping[str, str], unknown: list[FieldError]) -> 
     ours = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
     for name in sorted(ours.keys() - VARIABLES.keys() - {CONFIG_VARIABLE}):
         if not _SERVICE_LINK.fullmatch(name):
-            hint = _did_you_mean(name, difflib.get_close_matches(name, VARIABLES, n=1))
+            hint = did_you_mean(nearest(name, VARIABLES))
             unknown.append(FieldError(name, _shown(name, ours[name]), f"unknown variable{hint}"))
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): value for name, value in ours.items() if name in VARIABLES}
@@ -574,14 +554,15 @@ def _finding(detail: Any, given: Mapping[str, _Given]) -> FieldError:
     problem = str(cause) if isinstance(cause, ValueError) else detail["msg"]
     if key in _SECTIONS:
         problem = f"must be a table: [{key}]"
-    example = None if problem.endswith("?") else _example(key)
+    shows_one = problem.endswith("?") or "for example" in problem
+    example = None if shows_one else _example(key)
     return FieldError(key, _shown(key, value), problem, example=example, where=item.where if item else None)
 
 
 def _shown(name: str, value: Any) -> Any:
     """The value as an error may show it: not at all where it may be a password that `redact` cannot see."""
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():.0f}s"
+        return durations.format(value)
     text = str(value)
     secret_by_name = redact(f"{name}={text}").startswith(f"{name}=***")
     broken_url = "@" in text and not re.fullmatch(r"[\w+.\-]+://\S+", text)
@@ -601,17 +582,10 @@ def _unknown_key(key: str, value: Any, where: str) -> FieldError:
     section, dot, name = key.rpartition(".")
     siblings = [k.rpartition(".")[2] for k in KEYS if k.rpartition(".")[0] == section]
     names = siblings if dot else [*siblings, *_SECTIONS]
-    hint = _did_you_mean(name, difflib.get_close_matches(name, names, n=1))
-    elsewhere = [k for k in KEYS if k.rpartition(".")[2] == name]
-    if elsewhere and not hint:
-        hint = _did_you_mean(name, elsewhere)
+    elsewhere = [k for k in KEYS if k != name and k.rpartition(".")[2] == name]
+    hint = did_you_mean(nearest(name, names) or elsewhere)
     kind = "table" if isinstance(value, dict) else "key"
     return FieldError(key, _shown(key, value), f"unknown {kind}{hint}", where=where)
-
-
-def _did_you_mean(wrong: str, close: Sequence[str]) -> str:
-    near = [name for name in close if name != wrong]
-    return f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
 
 
 def _password_warnings(file: Path | None) -> tuple[str, ...]:
@@ -625,47 +599,6 @@ def _password_warnings(file: Path | None) -> tuple[str, ...]:
 
 def _settings_lines(file: Path) -> list[str]:
     return [line for line in _read(file).splitlines() if not line.lstrip().startswith("#")]
-
-
-# Passwords
-
-
-# Every quantifier is bounded or runs once over the text: logs pass whole outputs through here.
-_SCHEME = r"[\w+.\-]{1,60}://"
-_BETWEEN_URLS = re.compile(rf"([;,][\"']?)(?={_SCHEME})")
-_PARAMETER = re.compile(
-    r"(?<![\w.\-])"
-    r"([\w.\-]{0,40}(?:passw|pwd|secret|token|credential|access_?key|api_?key)[\w.\-]{0,40}\s?=\s?)"
-    rf"(?:[^\s&;]|;(?!{_SCHEME}))+",
-    re.IGNORECASE,
-)
-
-
-def redact(text: str) -> str:
-    """`text` with `***` for each password in the URLs that it holds, and for `password=…` and the like.
-
-    Where a URL is ambiguous (an unescaped `@` or `/` in a password) it hides too much, not too little.
-    """
-    if "://" in text and "@" in text:
-        text = re.sub(r"\S*://\S*", lambda word: _redact_word(word[0]), text)
-    return _PARAMETER.sub(r"\1***", text) if "=" in text else text
-
-
-def _redact_word(word: str) -> str:
-    return "".join(_redact_url(part) for part in _BETWEEN_URLS.split(word))
-
-
-def _redact_url(url: str) -> str:
-    """Hide all from the colon after the user's name to the last `@`."""
-    at = url.rfind("@")
-    start = url.find("://")
-    while 0 <= start < at:
-        colon = url.find(":", start + 3, at)
-        user = url[start + 3 : colon]
-        if colon >= 0 and not set(user) & {'"', "'"}:
-            return f"{url[: colon + 1]}***{url[at:]}"
-        start = url.find("://", start + 3)
-    return url
 
 
 # Folders

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 
 class BeatdError(Exception):
@@ -53,6 +54,16 @@ def _excerpt(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
 
 
+def nearest(name: str, known: Iterable[str], most: int = 1, *, cutoff: float = 0.6) -> list[str]:
+    """The known names that may have been meant, the likeliest first; `cutoff`: how like, 1 for equal."""
+    return get_close_matches(name, list(known), most, cutoff)
+
+
+def did_you_mean(near: Sequence[str]) -> str:
+    """How the text of an error ends where something else may have been meant."""
+    return f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+
+
 class InvalidInput(BeatdError):
     """Input with one finding or more; nothing of it was applied. The text has one line a finding."""
 
@@ -74,8 +85,7 @@ class NotFound(BeatdError):
         self.near = tuple(near)
 
     def __str__(self) -> str:
-        hint = f"; did you mean {' or '.join(repr(n) for n in self.near)}?" if self.near else ""
-        return f"no {self.kind} {self.name!r}{hint}"
+        return f"no {self.kind} {self.name!r}{did_you_mean(self.near)}"
 
 
 class Conflict(BeatdError):

@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 
 import structlog
 
-from beatd.config import redact
+from beatd.redaction import redact
 from beatd.systemd import writes_to_journal
 
 #: Every event of the program and what it means. A test holds the code against this list.

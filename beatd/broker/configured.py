@@ -12,7 +12,8 @@ from beatd.broker.app import driver_type, embedded_broker, load_app
 from beatd.broker.generic import GenericPublisher
 from beatd.broker.publisher import Publisher
 from beatd.broker.reports import ReportsConsumer
-from beatd.config import BrokerSettings, Settings, redact
+from beatd.config import BrokerSettings, Settings
+from beatd.redaction import redact
 
 #: How long a run-once run may stay unclaimed on a broker that forgets the message of a killed worker.
 _PUBLISH_AGAIN_AFTER = timedelta(seconds=30)
