@@ -10,9 +10,10 @@ from struct import pack
 
 from amqp.serialization import dumps
 
-from beatd.broker.message import Template, iso_utc, ttl_ms
+from beatd.broker.message import Template, ttl_ms
 from beatd.errors import MessageRefused
 from beatd.reports import FIRE_TIME_HEADER
+from beatd.schedules import format_instant
 
 _METHOD, _HEADER, _BODY = 1, 2, 3
 _BASIC, _PUBLISH = 60, 40
@@ -78,7 +79,7 @@ class Frames:
                 self._table,
                 _text_item("id", task_id),
                 _text_item("root_id", task_id),
-                _text_item(FIRE_TIME_HEADER, iso_utc(fire_time).encode()),
+                _text_item(FIRE_TIME_HEADER, format_instant(fire_time).encode()),
                 self._no_expiry
                 if expires_at is None
                 else _text_item("expires", expires_at.isoformat().encode()),

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +19,7 @@ from kombu.messaging import Producer
 from beatd.errors import MessageRefused
 from beatd.planning.task import TaskSpec
 from beatd.reports import ENTRY_HEADER, FIRE_TIME_HEADER, REPORTS_HEADER
+from beatd.schedules import format_instant
 
 #: RabbitMQ refuses a longer TTL (2**32 - 1 ms, 49 days); the `expires` header has no such limit.
 LONGEST_TTL_MS = 4_294_967_295
@@ -81,7 +82,7 @@ class Template:
 
 
 def run_headers(run_id: str, fire_time: datetime, expires_at: datetime | None) -> dict[str, Any]:
-    headers = {"id": run_id, "root_id": run_id, FIRE_TIME_HEADER: iso_utc(fire_time)}
+    headers = {"id": run_id, "root_id": run_id, FIRE_TIME_HEADER: format_instant(fire_time)}
     if expires_at is not None:
         headers["expires"] = expires_at.isoformat()
     return headers
@@ -98,10 +99,6 @@ def ttl_ms(expires_at: datetime | None, now: datetime) -> str | None:
 def run_properties(run_id: str, expires_at: datetime | None, now: datetime) -> dict[str, Any]:
     ttl = ttl_ms(expires_at, now)
     return {"correlation_id": run_id} if ttl is None else {"correlation_id": run_id, "expiration": ttl}
-
-
-def iso_utc(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class Templates:
