@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from beatd import __version__
 from beatd.cli.state import State
-from beatd.errors import BeatdError, FieldError, InvalidInput, NotFound
+from beatd.errors import BeatdError, BrokerUnavailable, FieldError, InvalidInput, NotFound
 
 
 class _Command(NamedTuple):
@@ -105,6 +105,10 @@ def main() -> None:
     state = State()
     try:
         app(obj=state, prog_name="beatd")
+    except BrokerUnavailable as error:
+        from beatd.config import redact  # kombu masks passwords in its own way
+
+        _fail(state, redact(str(error)), 1)
     except BeatdError as error:
         _fail(state, error, _exit_status(error))
     except KeyboardInterrupt:

@@ -88,7 +88,7 @@ def edit(ctx: typer.Context, name: _Name) -> None:
     before = entries.show(context, name)
     text = export.toml([before])
     while True:
-        edited = click.edit(text, extension=".toml")
+        edited = _edited(text)
         if edited is None:
             state.out.print("nothing changed")
             return
@@ -369,6 +369,14 @@ def _follow(state: State, context: Context, run: Run, limit: timedelta, *, quiet
     if not ended.ended:
         state.err.print(Text(f"run {ended.id} is still {ended.state}"), soft_wrap=True)
     return ended
+
+
+def _edited(text: str) -> str | None:
+    """None if nothing was saved. Raises BeatdError if the editor failed."""
+    try:
+        return click.edit(text, extension=".toml")
+    except click.ClickException as error:
+        raise BeatdError(f"the editor failed, nothing was changed: {error.format_message()}") from error
 
 
 def _queue_of(state: State, entry: Entry) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
@@ -53,7 +54,7 @@ _WHERE = [
     _Flag("exchange", "NAME", "The exchange."),
     _Flag("exchange_type", "direct|topic", "Its type."),
     _Flag("routing_key", "KEY", "The routing key."),
-    _Flag("priority", "N", "0 to 255.", int),
+    _Flag("priority", "N", "0 to 255."),
     _Flag("headers", "NAME=VALUE", "A header of the message.", names=("--header",), pairs=True),
     _Flag("serializer", "NAME", "json, yaml …"),
     _Flag("compression", "NAME", "gzip …"),
@@ -67,12 +68,15 @@ _HOW = [
     _Flag("expires", "DURATION|next|never", "When a run that has not started must not start any more."),
     _Flag("misfire", "skip|latest|all", "What becomes of fires that were missed."),
     _Flag("misfire_grace", "DURATION", "How late a fire may still run."),
-    _Flag("misfire_limit", "N", "How many missed fires 'all' makes up.", int),
+    _Flag("misfire_limit", "N", "How many missed fires 'all' makes up: 1 to 1000."),
     _Flag("overlap", "allow|skip", "If an earlier run is not finished."),
     _Flag("lost_after", "DURATION", "How long a started run may go unheard of."),
     _Flag("enabled", "", "Whether it fires.", bool, ("--enabled/--disabled",)),
     _Flag("description", "TEXT", "For people."),
 ]
+#: Given as text: what is no number, or out of range, is refused in one line, as in an entries file.
+_WHOLE_NUMBERS = ("priority", "misfire_limit")
+
 _PANELS = {"When": _WHEN, "What": _WHAT, "Where the message goes": _WHERE, "How": _HOW}
 _FLAGS = {flag.key: flag for flags in _PANELS.values() for flag in flags}
 
@@ -89,7 +93,15 @@ def with_entry_options(command: Callable[..., None]) -> Callable[..., None]:
 def options_given(flags: dict[str, Any]) -> dict[str, Any]:
     """The options that were on the command line. Raises FieldError for a pair without `=`."""
     given = {key: value for key, value in flags.items() if value is not None and value != []}
-    return {key: _pairs(key, value) if _FLAGS[key].pairs else value for key, value in given.items()}
+    return {key: _value(key, value) for key, value in given.items()}
+
+
+def _value(key: str, value: Any) -> Any:
+    if _FLAGS[key].pairs:
+        return _pairs(key, value)
+    if key in _WHOLE_NUMBERS and re.fullmatch(r"[+-]?[0-9]{1,30}", value):
+        return int(value)
+    return value
 
 
 def _parameter(flag: _Flag, panel: str) -> inspect.Parameter:

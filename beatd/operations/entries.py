@@ -82,6 +82,20 @@ class Upcoming:
     fire_times: tuple[datetime, ...]
 
 
+class NoVersion(NotFound):
+    """The entry was never at this version, or was removed at it. `known` are those that it has."""
+
+    def __init__(self, entry: str, version: int, known: Sequence[int]) -> None:
+        super().__init__("version", str(version))
+        self.entry = entry
+        self.known = tuple(sorted(known))
+
+    def __str__(self) -> str:
+        first, last = self.known[0], self.known[-1]
+        there = f"its versions are {first} to {last}" if last > first else f"it has version {first} alone"
+        return f"entry {self.entry!r} has no version {self.name} to go back to: {there}"
+
+
 # Edits
 
 
@@ -345,8 +359,7 @@ def _columns_at(transaction: Transaction, name: str, number: int) -> dict[str, A
     for version in stored:
         if version.version == number and version.operation != "delete":
             return _columns(version)
-    numbers = [str(version.version) for version in stored if version.operation != "delete"]
-    raise NotFound(f"version of entry {name!r}", str(number), numbers[:3])
+    raise NoVersion(name, number, [version.version for version in stored if version.operation != "delete"])
 
 
 def _columns(version: history.StoredVersion) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from beatd.store.models import FINAL_STATES, OPEN_STATES
 STATES = (*OPEN_STATES, *FINAL_STATES)
 
 _HEX = 32
+_MOST_RUNS = 1_000_000
 _POLL = 0.1
 #: Transactions become visible later than the times that they write; what was seen is not told again.
 _LOOK_BACK = timedelta(seconds=10)
@@ -251,8 +252,8 @@ def _require_states(states: Sequence[str]) -> None:
 
 
 def _require_limit(limit: int) -> None:
-    if limit < 1:
-        raise FieldError("limit", limit, "a whole number from 1 up", example="50")
+    if not 1 <= limit <= _MOST_RUNS:
+        raise FieldError("limit", limit, f"a whole number from 1 to {_MOST_RUNS}", example="50")
 
 
 def _instant(item: Run | Suppressed) -> datetime:

@@ -109,14 +109,24 @@ BAD_INPUT = [
         "beatd: env: 'A': NAME=VALUE is wanted",
     ),
     (["add", "x", "--every", "5m", "--task", "t", "--args", "[1"], "beatd: args: '[1': not a JSON array"),
-    (["add", "x", "--priority", "high"], "--priority"),
+    (
+        ["add", "x", "--every", "5m", "--shell", "x", "--priority", "high"],
+        "beatd: priority: 'high': a whole number from 0 to 255",
+    ),
+    (
+        ["set", "hello", "--misfire-limit", "9999"],
+        "beatd: misfire_limit: 9999: a whole number from 1 to 1000",
+    ),
     (["set", "x"], "say what to change"),
     (["set", "hello", "--unset", "quue"], "did you mean 'queue'?"),
     (["show", "hell"], "no entry 'hell'; did you mean 'hello'?"),
     (["next", "hello", "--after", "soon"], "beatd: after: 'soon'"),
     (["next", "hello", "-n", "0"], "beatd: count: 0"),
     (["list", "--state", "gone"], "beatd: state: 'gone': one of active, paused"),
-    (["restore", "hello", "7"], "no version of entry 'hello' '7'"),
+    (
+        ["restore", "hello", "7"],
+        "beatd: entry 'hello' has no version 7 to go back to: it has version 1 alone",
+    ),
     (["trigger", "hello", "--wait-limit", "5"], "beatd: wait-limit: '5': has no unit"),
 ]
 
@@ -153,6 +163,11 @@ def test_editing(beatd: Beatd) -> None:
     assert beatd.json("entry", "show", "hi")["options"]["every"] == "7m"
     beatd.env["EDITOR"] = "sed -i s/7m/7/"
     assert "every: '7': has no unit" in beatd("entry", "edit", "hi", status=2).stderr
+    for editor in ("false", "/not/there"):
+        beatd.env["EDITOR"] = editor
+        told = beatd("entry", "edit", "hi", status=1).stderr
+        assert told.startswith("beatd: the editor failed, nothing was changed: ")
+        assert "bug" not in told
     # somebody else was quicker
     beatd.env["EDITOR"] = "sh racer.sh"
     program = beatd.home / "racer.sh"

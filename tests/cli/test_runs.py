@@ -84,6 +84,7 @@ BAD_INPUT = [
     (["list", "--since", "yesterday"], "since: 'yesterday'"),
     (["list", "--entry", "nobody"], "no entry 'nobody'"),
     (["list", "--limit", "0"], "limit: 0"),
+    (["list", "--limit", "99999999999999999999"], "limit: 99999999999999999999: a whole number from 1 to"),
     (["show", "zzz"], "run: 'zzz': not the id of a run"),
     (["revoke", "0000"], "no run '0000'"),
 ]

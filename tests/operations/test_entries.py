@@ -242,7 +242,7 @@ def test_any_version_is_restored_as_a_new_one(context: Context) -> None:
     entries.change(context, "tick", {"every": "1m", "enabled": False, "name": "tock"})
     restored = entries.restore(context, "tock", 1)
     assert (restored.name, restored.version, restored.options) == ("tock", 3, EVERY)
-    with pytest.raises(NotFound, match="version of entry 'tock' '9'"):
+    with pytest.raises(NotFound, match="entry 'tock' has no version 9"):
         entries.restore(context, "tock", 9)
 
 
