@@ -10,6 +10,7 @@ import typer
 
 from beatd import config, logs
 from beatd.cli.state import State
+from beatd.errors import DatabaseUnavailable, SchemaMismatch
 
 #: `beatd up` reads its children's logs; people set log.format.
 LogFormat = Annotated[str | None, typer.Option("--log-format", hidden=True)]
@@ -59,6 +60,7 @@ def worker(
 
     state: State = ctx.obj
     _prepare(state, app, log_format)
+    _tell_database(state)
     queues = queue or []
     name = name or "-".join(queues) or "beatd"
     status = run(
@@ -84,3 +86,13 @@ def _tell_configuration(state: State) -> None:
     log.info("config.loaded", file=state.loaded.file, set_by=dict(state.loaded.origins))
     for warning in state.loaded.warnings:
         log.warning("config.warning", warning=warning)
+
+
+def _tell_database(state: State) -> None:
+    """A worker waits for a database that it needs, run by run; that it cannot be used is told at once."""
+    try:
+        state.database()
+    except (DatabaseUnavailable, SchemaMismatch) as error:
+        logs.get_logger().warning("database.unavailable", error=str(error))
+    finally:
+        state.close()  # the pool's processes open their own

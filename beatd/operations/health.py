@@ -322,11 +322,12 @@ def _state_dir(settings: Settings) -> Iterator[Finding]:
 
 
 def check_database(database: Database) -> list[Finding]:
-    """Connection, server, schema, triggers, clock."""
+    """Connection, server, schema, tables, triggers, clock."""
     try:
         state = schema.state(database)
         with database.read() as connection:
             server = facts.server(connection, database.dialect)
+            missing = facts.missing_tables(connection) if state.newest else []
             before = clock.wall()
             there = database.now(connection)
             after = clock.wall()
@@ -335,6 +336,7 @@ def check_database(database: Database) -> list[Finding]:
     return [
         _server(database, server),
         _schema(database, state),
+        *_tables(state, missing),
         *_triggers(state, server),
         _clock(before, there, after),
     ]
@@ -369,6 +371,14 @@ def _schema(database: Database, state: schema.SchemaState) -> Finding:
         text = f"{state.current}, of {state.supported[-1]} that this version knows"
         return Finding("schema", "warning", text, "run 'beatd db upgrade'")
     return Finding("schema", "ok", str(state.current))
+
+
+def _tables(state: schema.SchemaState, missing: Sequence[str]) -> Iterator[Finding]:
+    if missing:
+        hint = "restore them from a backup: 'beatd db upgrade' takes the database's word that they are there"
+        yield Finding("tables", "problem", f"missing, or hidden from this user: {', '.join(missing)}", hint)
+    elif state.newest:
+        yield Finding("tables", "ok", "all there, with their columns")
 
 
 def _triggers(state: schema.SchemaState, server: facts.Server) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     func,
+    inspect,
     select,
     text,
 )
@@ -30,6 +31,7 @@ from beatd.store.models import (
     entries,
     entry_changes,
     entry_versions,
+    metadata,
     nodes,
     runs,
     timers,
@@ -354,6 +356,20 @@ def server(connection: Connection, dialect: Dialect) -> Server:
         missing=tuple(name for name in _expected(dialect) if name not in _present(connection, dialect)),
         refuses_triggers=dialect.name == "mariadb" and _refuses_triggers(connection),
     )
+
+
+def missing_tables(connection: Connection) -> list[str]:
+    """Tables of the newest schema that are not there, and columns of those that are, as `table.column`."""
+    inspector = inspect(connection)
+    there = set(inspector.get_table_names())
+    missing = []
+    for table in metadata.sorted_tables:
+        if table.name not in there:
+            missing.append(table.name)
+            continue
+        columns = {column["name"] for column in inspector.get_columns(table.name)}
+        missing += [f"{table.name}.{column.name}" for column in table.columns if column.name not in columns]
+    return sorted(missing)
 
 
 _VERSION = {

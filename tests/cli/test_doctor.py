@@ -57,6 +57,7 @@ def test_all_is_well(running: Beatd) -> None:
         "zone data",
         "database",
         "schema",
+        "tables",
         "triggers",
         "clock",
         "broker",
@@ -139,4 +140,4 @@ def test_real_servers(beatd: Beatd, postgres_url: str, rabbit_url: str) -> None:
     found = findings(beatd, status=1)
     assert found["database"]["text"].startswith("postgresql 1")
     assert found["broker"]["text"].startswith("RabbitMQ 3")
-    assert {found[what]["level"] for what in ("schema", "triggers", "clock", "broker")} == {"ok"}
+    assert {found[what]["level"] for what in ("schema", "tables", "triggers", "clock", "broker")} == {"ok"}

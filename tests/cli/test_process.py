@@ -274,6 +274,27 @@ def test_a_celery_app_that_is_not_there_is_bad_input(
     assert "celery.app: 'no_such_module:app': cannot be imported" in process.told
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://someone:very-secret@127.0.0.1:9/beatd", "127.0.0.1"),
+        ("sqlite:///{home}/typo.db", "there is no such file"),
+    ],
+)
+def test_a_worker_says_at_once_that_it_cannot_use_the_database(
+    beatd: Beatd, start: Callable[..., Running], url: str, said: str
+) -> None:
+    beatd.env["BEATD_DATABASE_URL"] = url.format(home=beatd.home)
+    worker = start("worker", "--concurrency", "1")
+    worker.tells("worker.ready")  # it waits, and what needs no database runs
+    (line,) = [line for line in worker.told.splitlines() if "database.unavailable" in line]
+    assert said in line
+    assert "very-secret" not in worker.told
+    assert not (beatd.home / "typo.db").exists()
+    worker.process.terminate()
+    worker.ends(0)
+
+
 def test_up_with_a_database_that_is_down_fails_in_one_line(beatd: Beatd) -> None:
     beatd.env["BEATD_DATABASE_URL"] = "postgresql://someone:very-secret@127.0.0.1:9/beatd"
     done = beatd("up", status=1)

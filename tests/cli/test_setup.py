@@ -73,6 +73,15 @@ def test_check_finds_a_missing_trigger(beatd: Beatd) -> None:
     assert "beatd_entries_insert" not in done.stdout
 
 
+def test_check_finds_missing_tables_and_columns(beatd: Beatd) -> None:
+    beatd("init")
+    with sqlite3.connect(beatd.database) as database:
+        database.execute("DROP TABLE nudges")
+        database.execute("ALTER TABLE nodes DROP COLUMN statistics")
+    done = beatd("db", "check", status=1)
+    assert "missing, or hidden from this user: nodes.statistics, nudges" in done.stdout
+
+
 def test_check_of_a_newer_schema(beatd: Beatd) -> None:
     beatd("init")
     with sqlite3.connect(beatd.database) as database:
