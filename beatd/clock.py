@@ -12,6 +12,9 @@ from pathlib import Path
 #: Seconds by which two clocks may differ before somebody is told.
 TOLERANCE = 1.0
 
+#: Longest single wait, in seconds: the kernel counts milliseconds, and not beyond 24 days.
+LONGEST_WAIT = 86_400.0
+
 
 def wall() -> datetime:
     """This machine's wall clock, aware UTC. What is *due* is decided by the database's clock instead."""

@@ -12,13 +12,12 @@ from typing import Any
 import httpx
 
 from beatd import __version__
+from beatd.clock import LONGEST_WAIT
 from beatd.errors import BeatdError
 from beatd.worker.excerpt import Excerpt
 
 MOST_REDIRECTS = 5
 _CHUNK = 65_536
-#: Longest single wait: the kernel counts them in milliseconds, and not beyond 24 days.
-_LONGEST_WAIT = 86_400.0
 
 
 class RequestError(BeatdError):
@@ -52,7 +51,7 @@ def send(
         raise RequestError(f"url: {error}") from None
     deadline = _Deadline(timeout)
     client = httpx.Client(
-        timeout=_LONGEST_WAIT if timeout is None else min(timeout, _LONGEST_WAIT),
+        timeout=LONGEST_WAIT if timeout is None else min(timeout, LONGEST_WAIT),
         follow_redirects=method in ("GET", "HEAD"),
         max_redirects=MOST_REDIRECTS,
         headers={"User-Agent": f"beatd/{__version__}", "Accept-Encoding": "identity"},
@@ -70,7 +69,7 @@ def send(
         # The end of a connection can be the end of an answer too, and it may have been our doing.
         if not deadline.passed:
             return answer
-    raise RequestError(f"{method} {_shown(url)}: no whole answer after {timeout or _LONGEST_WAIT:g} s")
+    raise RequestError(f"{method} {_shown(url)}: no whole answer after {timeout or LONGEST_WAIT:g} s")
 
 
 def _answer(client: httpx.Client, request: httpx.Request, output_limit: int) -> Answer:

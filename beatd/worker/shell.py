@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, cast
 
-from beatd.clock import monotonic
+from beatd.clock import LONGEST_WAIT, monotonic
 from beatd.errors import BeatdError
 from beatd.worker.excerpt import Excerpt
 
@@ -35,8 +35,6 @@ GRACE = 5.0
 _LINGER = 1.0
 _CHUNK = 65_536
 _POLL = 0.02
-#: Longest single wait: the kernel counts them in milliseconds, and not beyond 24 days.
-_LONGEST_WAIT = 86_400.0
 
 # Ends by a line or by the end of its input: the worker is done, or gone.
 _GUARD = f"""trap '' TERM INT HUP
@@ -156,10 +154,10 @@ class _Pipes:
     def _pump(self, timeout: float | None, *, until_exit: bool) -> bool:
         deadline = None if timeout is None else monotonic() + timeout
         while until_exit or self._process.stdout in self._registered():
-            left = _LONGEST_WAIT if deadline is None else deadline - monotonic()
+            left = LONGEST_WAIT if deadline is None else deadline - monotonic()
             if left <= 0:
                 return False
-            for key, _ in self._selector.select(min(left, _LONGEST_WAIT)):
+            for key, _ in self._selector.select(min(left, LONGEST_WAIT)):
                 if key.data is not None:
                     self._move(cast(IO[bytes], key.data))
                 elif until_exit:
