@@ -36,6 +36,8 @@ def apply(
     comparison = operation.compare(context, operation.load(files, stdin), prune=prune)
     if not json:
         print_changes(state.out, comparison.changes)
+    for remark in comparison.remarks:
+        state.err.print(Text(remark, style="yellow"), soft_wrap=True)
     done = not dry_run and _may(state, comparison, yes)
     if done:
         comparison.execute(context)

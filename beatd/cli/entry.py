@@ -49,7 +49,9 @@ def context_of(state: State) -> Context:
 def add(ctx: typer.Context, name: _Name, **flags: Any) -> None:
     """Add an entry: one of --cron, --every and --at, and one of --shell, --http and --task."""
     state: State = ctx.obj
-    _tell(state, "added", entries.add(context_of(state), name, options_given(flags)))
+    context = context_of(state)
+    _tell(state, "added", entries.add(context, name, options_given(flags)))
+    _tell_remark(state, context, name)
 
 
 @app.command("set")
@@ -75,7 +77,9 @@ def change(
         raise typer.BadParameter("say what to change, for example --every 5m")
     context = context_of(state)
     before = entries.show(context, name).version
-    _tell_changed(state, entries.change(context, name, options), before)
+    after = entries.change(context, name, options)
+    _tell_changed(state, after, before)
+    _tell_remark(state, context, after.name)
 
 
 @app.command()
@@ -408,6 +412,11 @@ def _tell_changed(state: State, entry: Entry, before: int) -> None:
         state.out.print("nothing changed")
     else:
         _tell(state, "changed", entry)
+
+
+def _tell_remark(state: State, context: Context, name: str) -> None:
+    if remark := entries.remark(context, name):
+        state.err.print(Text(remark, style="yellow"), soft_wrap=True)
 
 
 def _nothing(state: State, what: str, then: str = "entry add hello --every 10s --shell 'echo hello'") -> None:

@@ -127,6 +127,8 @@ class Comparison:
         self._changed: list[tuple[StoredEntry, writing.Columns]] = []
         self._removed: list[StoredEntry] = []
         self._unchanged = 0
+        #: what is allowed, and probably not what its author expects
+        self.remarks: list[str] = []
 
     @property
     def changes(self) -> Changes:
@@ -220,9 +222,12 @@ def compare(context: Context, files: Files, *, prune: bool = False) -> Compariso
         before = existing.pop(entry.name, None)
         written = new_columns(entry.name, entry.options)
         try:
-            writing.checked(context, written, before.created_at if before else now)
+            definition = writing.checked(context, written, before.created_at if before else now)
         except InvalidInput as error:
             findings += map(entry.at, error.findings)
+        else:
+            if said := writing.remark(definition, now):
+                comparison.remarks.append(f"{entry.where}: {said}")
         comparison.compare(before, written.columns)
     if findings:
         raise InvalidInput(sorted(findings, key=_place))

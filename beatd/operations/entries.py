@@ -236,6 +236,14 @@ def paused_since(context: Context, name: str) -> datetime | None:
     return since
 
 
+def remark(context: Context, name: str) -> str | None:
+    """What is allowed, and probably not what its author expects. Raises NotFound, InvalidInput."""
+    with context.database.read() as transaction:
+        entry = _found(transaction, name)
+        now = context.database.now(transaction)
+    return writing.remark(definition_of(context, entry), now)
+
+
 def definition_of(context: Context, entry: StoredEntry) -> Definition:
     """Raises InvalidInput that names the entry."""
     try:

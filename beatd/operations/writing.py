@@ -11,6 +11,7 @@ from beatd.errors import FieldError, InvalidInput
 from beatd.operations.context import Context
 from beatd.operations.options import Written, argument_option, canonical, natural_value
 from beatd.planning.definition import Definition, parse_definition
+from beatd.planning.plan import expires_at, next_fire_time
 from beatd.store import entries, history
 from beatd.store.entries import StoredEntry, Transaction
 
@@ -37,6 +38,23 @@ def checked(context: Context, written: Written, created_at: datetime) -> Definit
     if definition is None or findings:
         raise InvalidInput(findings)
     return definition
+
+
+def remark(definition: Definition, now: datetime) -> str | None:
+    """What is allowed, and probably not what its author expects; None if there is nothing of the kind."""
+    if definition.policies.misfire != "all":
+        return None
+    fire = next_fire_time(definition.schedule, now)
+    following = fire and next_fire_time(definition.schedule, fire)
+    if not fire or not following:
+        return None
+    expiry = expires_at(definition, fire)
+    if expiry is None or expiry > following:
+        return None
+    return (
+        f"{definition.name}: misfire = 'all' makes up the newest missed fire alone, for each expires before "
+        "the next one comes; let them live longer, for example expires = '7d', or 'never'"
+    )
 
 
 def _argument_findings(context: Context, columns: Columns) -> list[FieldError]:

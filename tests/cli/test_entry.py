@@ -102,6 +102,28 @@ def test_everything_wrong_is_said_at_once(beatd: Beatd) -> None:
     assert beatd.json("entry", "list") == []
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--misfire", "all"], True),
+        (["--misfire", "all", "--expires", "1h"], True),
+        (["--misfire", "all", "--expires", "7d"], False),
+        (["--misfire", "all", "--expires", "never"], False),
+        (["--misfire", "latest"], False),
+    ],
+)
+def test_missed_fires_that_could_not_be_made_up_deserve_a_word(
+    beatd: Beatd, options: list[str], told: bool
+) -> None:
+    added = beatd("entry", "add", "bill", "--cron", "0 6 * * *", "--shell", "x", *options)
+    assert ("bill: misfire = 'all' makes up the newest" in added.stderr) == told
+    exported = beatd("export").stdout
+    beatd("entry", "remove", "bill")
+    applied = beatd("apply", "--yes", "-", input=exported)
+    assert ("stdin:1: bill: misfire = 'all' makes up the newest" in applied.stderr) == told
+    assert ("makes up the newest" in beatd("entry", "set", "bill", "--queue", "q").stderr) == told
+
+
 BAD_INPUT = [
     (["add", "x"], "beatd: task: None: give one of shell"),
     (
