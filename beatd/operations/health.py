@@ -258,7 +258,7 @@ def _unstarted(activity: Activity) -> Iterator[Finding]:
     of = f"{oldest.entry}, queue {oldest.queue}" if oldest.queue else oldest.entry
     since = _seconds(activity.now - oldest.published_at)
     text = f"{activity.backlog.published} published and not begun, the oldest ({of}) for {since}"
-    hint = "start a worker that takes its queue, or give yours the plugin: beatd doctor asks who is there"
+    hint = "start a worker that takes its queue (beatd worker), or give yours the plugin"
     yield Finding("runs", "problem", f"{text}; no worker was heard of", hint)
 
 

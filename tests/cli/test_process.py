@@ -321,6 +321,35 @@ def test_up_waits_for_a_database_that_goes_away(
     assert '  File "' not in up.told
 
 
+def test_an_app_given_to_the_scheduler_alone_is_noticed(beatd: Beatd, start: Callable[..., Running]) -> None:
+    (beatd.home / "proj.py").write_text(
+        "from celery import Celery\n"
+        "import beatd.broker.embedded\n"
+        f"app = Celery('proj', broker='beatd://{beatd.home}/other', set_as_current=False)\n"
+    )
+    beatd("init")
+    beatd("entry", "add", "mine", "--every", "1h", "--task", "proj.t")
+    scheduler = start("scheduler", "--app", "proj:app")
+    scheduler.tells("daemon.ready")
+    run = beatd.json("entry", "trigger", "mine")["id"]
+    eventually(lambda: beatd.json("runs", "show", run)["state"] == "published", timeout=30, interval=0.3)
+
+    def troubles(*app: str) -> list[str]:
+        return [text for text in beatd.json("status", *app)["troubles"] if text.startswith("broker: ")]
+
+    (trouble,) = eventually(troubles, timeout=30, interval=0.3)
+    assert f"uses beatd://{beatd.home}/other, this command beatd://{beatd.state_dir}/broker" in trouble
+    assert "✗ broker " in beatd("doctor", status=1).stdout
+    refused = beatd("runs", "revoke", run, status=1)
+    assert "cannot be revoked: the scheduler" in refused.stderr
+    assert "set celery.app or broker.url in the configuration, or give --app" in refused.stderr
+    # and with the same app all is well
+    assert troubles("--app", "proj:app") == []
+    assert "asked the workers" in beatd("runs", "revoke", run, "--app", "proj:app").stdout
+    scheduler.process.terminate()
+    scheduler.ends(0)
+
+
 def test_scheduler_and_worker_as_systemd_runs_them(beatd: Beatd, start: Callable[..., Running]) -> None:
     beatd("--config", "beatd.toml", "init")
     scheduler = start("--config", "beatd.toml", "scheduler")
