@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -17,6 +19,9 @@ from beatd.errors import DatabaseUnavailable
 
 #: Seconds that a statement waits for another's lock before it gives up and is tried again later.
 LOCK_TIMEOUT = 10
+
+#: Seconds between two tries of what SQLite does not wait for by itself.
+_LOOK_AGAIN = 0.02
 
 #: Key of the lock that lets one process at a time change the schema.
 SCHEMA_LOCK = 0x62656174
@@ -53,7 +58,7 @@ class SQLite:
     def prepare(self, engine: Engine) -> None:
         @event.listens_for(engine, "connect")
         def set_pragmas(connection: Any, record: Any) -> None:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
 
         @event.listens_for(engine, "begin")
@@ -82,6 +87,18 @@ class SQLite:
     @contextmanager
     def schema_lock(self, connection: Connection) -> Iterator[None]:
         yield  # the write transaction is the lock
+
+
+def _write_ahead(connection: Any) -> None:
+    """Turns the write-ahead log on, if it is not. Unlike other statements this one does not wait for a lock."""
+    deadline = clock.monotonic() + LOCK_TIMEOUT
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if clock.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_AGAIN)
 
 
 class PostgreSQL:
