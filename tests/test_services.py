@@ -146,7 +146,7 @@ def test_data_survives_kill9(
         assert sa.inspect(sa.create_engine(url)).get_table_names() == ["kept"]
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_is_left_when_pytest_is_ended(tmp_path: Path, ending: signal.Signals) -> None:
     """A second pytest starts servers, and is ended in the middle of its test."""
     (tmp_path / "test_inner.py").write_text(

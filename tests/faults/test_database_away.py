@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
+from beatd.clock import wall
 from tests.processes import Installation
 from tests.services.postgres import Postgres
 from tests.waiting import eventually
@@ -38,10 +38,10 @@ def test_down_at_start(installation: Installation, postgres: Postgres) -> None:
 
 
 def test_not_set_up_at_start(sqlite_url: str, install: Callable[..., Installation]) -> None:
-    """It waits for `beatd db upgrade`, and says that this is what it waits for."""
+    """It waits for `beatd init`, and says that this is what it waits for."""
     installation = install(sqlite_url, "")
     scheduler = installation.scheduler(ready=False)
-    scheduler.tells("beatd db upgrade")
+    scheduler.tells("run 'beatd init'")
     installation.upgrade()
     scheduler.tells("daemon.ready")
 
@@ -56,8 +56,9 @@ def test_killed_and_started_again(installation: Installation, postgres: Postgres
         installation.add(f"task{number}", **rule, task="record")
     eventually(lambda: len(installation.ledger()) >= 12)
     postgres.kill9()
-    count = len(installation.ledger())
-    time.sleep(3)  # the time away, which fires pass in
+    scheduler.tells("database.unavailable")
+    count, last_ran = len(installation.ledger()), max(note.fire_time for note in installation.ledger())
+    eventually(lambda: wall() > last_ran + 4 * SECOND, message="fires that pass while it is away")
     postgres.start()
     eventually(lambda: len(installation.ledger()) >= count + 24, 40)
     installation.sql("UPDATE entries SET enabled = false")
