@@ -40,7 +40,7 @@ from pydantic_settings import (
 
 from beatd import durations, zones
 from beatd.errors import FieldError, InvalidInput, NotFound, did_you_mean, nearest
-from beatd.redaction import redact as redact
+from beatd.redaction import redact
 
 PREFIX = "BEATD_"
 CONFIG_VARIABLE = "BEATD_CONFIG"

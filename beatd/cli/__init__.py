@@ -106,7 +106,7 @@ def main() -> None:
     try:
         app(obj=state, prog_name="beatd")
     except BrokerUnavailable as error:
-        from beatd.config import redact  # kombu masks passwords in its own way
+        from beatd.redaction import redact  # kombu masks passwords in its own way
 
         _fail(state, redact(str(error)), 1)
     except BeatdError as error:

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from beatd import config
 from beatd.cli.state import State
-from beatd.config import redact
 from beatd.errors import FieldError, InvalidInput
+from beatd.redaction import redact
 from beatd.store import schema
 
 

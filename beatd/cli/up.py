@@ -22,10 +22,10 @@ from beatd.cli.process import App
 from beatd.cli.setup import print_next
 from beatd.cli.state import State
 from beatd.clock import monotonic
-from beatd.config import redact
 from beatd.errors import BeatdError, Conflict, DatabaseUnavailable
 from beatd.operations import apply, entries, health
 from beatd.operations.context import Context
+from beatd.redaction import redact
 from beatd.store import schema
 from beatd.store.engine import Database
 from beatd.store.health import EndedRun

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from beatd import clock
-from beatd.config import Loaded, Settings, redact
+from beatd.config import Loaded, Settings
 from beatd.errors import BeatdError, Conflict, InvalidInput, SchemaMismatch
 from beatd.operations import brokers
+from beatd.redaction import redact
 from beatd.store import health as facts
 from beatd.store import schema
 from beatd.store.engine import NO_FILE, Database

@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event, exc
 from sqlalchemy.engine import Engine, make_url
 
-from beatd.config import DatabaseSettings, redact
+from beatd.config import DatabaseSettings
 from beatd.errors import BeatdError, DatabaseUnavailable, FieldError, SchemaMismatch
+from beatd.redaction import redact
 from beatd.store.dialects import Dialect, dialect_of
 
 #: What is said of a SQLite database that nobody has set up.
