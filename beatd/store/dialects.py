@@ -90,7 +90,7 @@ class SQLite:
 
 
 def _write_ahead(connection: Any) -> None:
-    """Turns the write-ahead log on, if it is not. Unlike other statements this one does not wait for a lock."""
+    """Turns the write-ahead log on, if it is not: the one statement that does not wait for a lock."""
     deadline = clock.monotonic() + LOCK_TIMEOUT
     while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
