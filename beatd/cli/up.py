@@ -112,7 +112,8 @@ def _print_header(state: State, database: Database, samples: int) -> None:
             "status": "how things are",
         },
     )
-    state.out.print("\nCtrl-C ends it. Runs, as they end:")
+    state.out.print(f"\nCtrl-C ends it: what runs then has up to {_PATIENCE[WORKER]:g} s (again: at once).")
+    state.out.print("Runs, as they end:")
 
 
 class _Up:

@@ -260,7 +260,7 @@ def _unstarted(activity: Activity) -> Iterator[Finding]:
     since = _seconds(activity.now - oldest.published_at)
     text = f"{activity.backlog.published} published and not begun, the oldest ({of}) for {since}"
     hint = "start a worker that takes its queue (beatd worker), or give yours the plugin"
-    yield Finding("runs", "problem", f"{text}; no worker was heard of", hint)
+    yield Finding("runs", "problem", f"{text}; no worker was heard of in the last minute", hint)
 
 
 def _entries(activity: Activity) -> Iterator[Finding]:
