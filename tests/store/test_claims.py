@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, update
@@ -76,7 +75,7 @@ def test_a_lapsed_claim_is_not_taken_over(database: Database) -> None:
     assert claims.take(database, run_id, "two", LEASE) is Claim.HELD
 
 
-@pytest.mark.parametrize("run_id", [str(uuid4()), "not-a-uuid", ""])
+@pytest.mark.parametrize("run_id", ["d30814b8-8f8e-42b1-bb81-afbce9f77551", "not-a-uuid", ""])
 def test_a_run_that_nobody_recorded(database: Database, run_id: str) -> None:
     assert claims.take(database, run_id, "one", LEASE) is Claim.UNKNOWN_RUN
 
