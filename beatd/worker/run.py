@@ -19,6 +19,9 @@ _MINGLING = ("amqp", "redis")
 #: Seconds within which a request to stop is noticed.
 _STOP_NOTICED = 0.5
 
+#: Seconds within which a pool process that lives lets go of a lock.
+_LOCK_PATIENCE = 1.0
+
 log = get_logger()
 
 
@@ -62,6 +65,7 @@ def run(
         without_mingle=transport.driver_type not in _MINGLING,
     )
     worker.start()
+    _free_result_queues()
     return int(worker.exitcode or 0)
 
 
@@ -73,7 +77,25 @@ def _on_ready(sender: Any, **_: object) -> None:
     log.info("worker.ready", worker=str(sender.hostname))
     # Celery's loop looks whether it shall stop when it wakes; the next timer may be seconds away.
     sender.timer.call_repeatedly(_STOP_NOTICED, lambda: None)
+    _result_queues.append(getattr(getattr(sender.pool, "_pool", None), "_outqueue", None))
 
 
 def _on_stopping(sender: object, how: object, **_: object) -> None:
     log.info("worker.stopping", worker=str(sender), how=str(how))
+
+
+#: Over which the processes of the pool answer.
+_result_queues: list[Any] = []
+
+
+def _free_result_queues() -> None:
+    """Takes their locks from processes that died with them.
+
+    Where there is no event loop, billiard ends a pool process at the moment in which that announces its end
+    over this queue, perhaps before it lets go of the lock; and waits for the lock, for ever, when it exits.
+    """
+    for queue in _result_queues:
+        lock = getattr(queue, "_wlock", None)
+        if lock is not None:
+            lock.acquire(timeout=_LOCK_PATIENCE)
+            lock.release()
