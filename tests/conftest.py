@@ -8,13 +8,14 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import settings
 
 from beatd.store import schema
 from beatd.store.engine import Database
+from tests.processes import MEASURED
 from tests.services.binaries import NotInstalled
 from tests.services.keeper import Keeper
 from tests.services.mariadb import MariaDB
@@ -145,6 +146,23 @@ def _started(kind: type[S], keeper: Keeper, config: pytest.Config) -> S:
     return server
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several processes (pytest-xdist) hands over what it has to say at the end."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["used"] = session.config.stash.get(USED, [])
+        output["measured"] = session.config.stash.get(MEASURED, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    told = getattr(node, "workeroutput", {})
+    node.config.stash.setdefault(USED, []).extend(told.get("used", []))
+    node.config.stash.setdefault(MEASURED, []).extend(told.get("measured", []))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    used = [*config.stash.get(USED, []), f"SQLite {sqlite3.sqlite_version}"]
+    for line in config.stash.get(MEASURED, []):
+        terminalreporter.write_line(line)
+    used = sorted({*config.stash.get(USED, []), f"SQLite {sqlite3.sqlite_version}"})
     terminalreporter.write_line(f"real servers used: {', '.join(used)}")

@@ -349,9 +349,3 @@ MEASURED = pytest.StashKey[list[str]]()
 def measured(pytestconfig: pytest.Config) -> Callable[[str], None]:
     """Takes a line of figures for the end of the session's output. Nothing is asserted about them."""
     return pytestconfig.stash.setdefault(MEASURED, []).append
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    lines = config.stash.get(MEASURED, [])
-    while lines:  # emptied: each conftest that imports this calls it
-        terminalreporter.write_line(lines.pop(0))

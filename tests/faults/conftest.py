@@ -1,1 +1,1 @@
-from tests.processes import install, measured, pytest_terminal_summary  # noqa: F401
+from tests.processes import install, measured  # noqa: F401
