@@ -10,12 +10,11 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from beatd.errors import Conflict, FieldError, InvalidInput
+from beatd.errors import Conflict, FieldError, InvalidInput, nearest
 from beatd.operations import writing
 from beatd.operations.context import Context
 from beatd.operations.options import OPTIONS, Options, new_columns, option_changes
@@ -275,7 +274,7 @@ def _wanted(source: Source, name: str, table: Any, findings: list[FieldError]) -
 
 
 def _unknown(name: str, key: str, value: Any, where: str) -> FieldError:
-    near = get_close_matches(key.replace("-", "_"), OPTIONS, n=1)
+    near = nearest(key.replace("-", "_"), OPTIONS)
     if near:
         return FieldError(key, _short(value), f"unknown key; did you mean {near[0]!r}?", where=where)
     if isinstance(value, dict):

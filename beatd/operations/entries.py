@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
-from beatd.errors import BeatdError, Conflict, FieldError, InvalidInput, NotFound
+from beatd.errors import BeatdError, Conflict, FieldError, InvalidInput, NotFound, nearest
 from beatd.operations import writing
 from beatd.operations.context import Context
 from beatd.operations.options import (
@@ -254,7 +253,7 @@ def definition_of(context: Context, entry: StoredEntry) -> Definition:
 
 def no_entry(transaction: Transaction, name: str) -> NotFound:
     """With names that may have been meant."""
-    return NotFound("entry", name, get_close_matches(name, store.names(transaction), n=3))
+    return NotFound("entry", name, nearest(name, store.names(transaction), 3))
 
 
 # Steps

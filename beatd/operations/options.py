@@ -10,11 +10,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
-from beatd.errors import FieldError
+from beatd.errors import FieldError, nearest
 from beatd.planning.task import HTTP_TASK, SHELL_TASK
 from beatd.schedules import format_duration, format_instant
 from beatd.store.entries import EDITABLE_COLUMNS
@@ -152,7 +151,7 @@ def _is_known(key: str) -> bool:
 
 
 def _unknown(key: str, value: Any) -> FieldError:
-    near = get_close_matches(key.replace("-", "_"), OPTIONS, n=1)
+    near = nearest(key.replace("-", "_"), OPTIONS)
     hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(OPTIONS)}"
     return FieldError(key, value, f"unknown option{hint}")
 
