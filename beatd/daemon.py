@@ -199,12 +199,16 @@ class Daemon:
         self._hand_over(done.batches)
         if woken or clock.monotonic() - self._took_over_at >= _TAKE_OVER_EVERY:
             self._took_over_at = clock.monotonic()
-            if not self._stop.is_set():
+            # a node that cannot publish leaves lapsed runs, its own too, to those that can
+            if self._publishes() and not self._stop.is_set():
                 self._hand_over(self._dispatcher.take_over().batches)
         self._first_pass.set()
         # twice an interval: an edit takes effect within the whole of it
         poll = self.settings.scheduler.poll_interval.total_seconds() / 2
         self._wake.wait(poll if done.wait is None else min(done.wait, poll))
+
+    def _publishes(self) -> bool:
+        return self._publishing.trouble is None and not self._outbox.blocked
 
     def _hand_over(self, batches: Sequence[Batch]) -> None:
         """Waits for room in the outbox: a broker that takes nothing stops the claiming."""
