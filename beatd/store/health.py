@@ -331,7 +331,7 @@ def _reporting(connection: Connection, since: datetime | None = None) -> Iterato
 
 
 #: What each kind must at least be: SKIP LOCKED, JSON functions, window functions.
-_OLDEST = {"sqlite": (3, 38), "postgresql": (12,), "mariadb": (10, 6)}
+_OLDEST = {"sqlite": (3, 38), "postgresql": (13,), "mariadb": (10, 6)}
 
 
 @dataclass(frozen=True, slots=True)
