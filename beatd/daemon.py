@@ -102,10 +102,12 @@ def _wait_for_signal(seconds: float) -> int | None:
 def _joined(make: Callable[[], Daemon], database: Database, notifier: Notifier) -> Daemon | None:
     """The node, once the database is there and set up. None if asked to stop meanwhile."""
     told = None
+    daemon: Daemon | None = None
     while True:
         try:
             schema.require(database)
-            daemon = make()
+            # made once: a node that failed half way must not leave another of its process on the table
+            daemon = daemon or make()
             daemon.join()
             return daemon
         except (DatabaseUnavailable, SchemaMismatch) as error:

@@ -134,10 +134,10 @@ class Dispatcher:
         started = clock.monotonic()
         with self._database.write() as connection:
             dialect = self._database.dialect
-            runs.take_nudges(connection, dialect, self._batch)
             now = self._database.now(connection)
             if not self._guard.trusts(now):
                 return Pass()
+            runs.take_nudges(connection, dialect, self._batch)
             taken = runs.take_lapsed(connection, dialect, self._node, now, now + self._lease, self._batch)
             publications = self._publications(connection, taken)
             readable = {publication.run.id for publication in publications}

@@ -87,9 +87,10 @@ class Upkeep:
             self._scheduler.shutdown(wait=False)
 
     def join(self) -> None:
-        """Puts this node on the table, and lets go of what dead ones of this host left."""
+        """Puts this node on the table, and lets go of what dead ones of this host left. May be repeated."""
         release_dead(self._database, self._process)
         with self._database.write() as connection:
+            nodes.unregister(connection, [self._node])
             self._register(connection)
         log.info("node.joined", node=self._node, host=self._process.host)
 

@@ -94,6 +94,7 @@ def next_fire(turned: Turned) -> datetime:
 def test_a_node_joins_beats_and_leaves(turned: Turned) -> None:
     upkeep = Upkeep(turned.database, NODE, this_process(), Daemon(turned))
     upkeep.join()
+    upkeep.join()  # as after a database that went away in between
     assert turned.one("SELECT status, statistics FROM nodes") == ("published 0", None)
     upkeep.beat()
     assert turned.one("SELECT statistics FROM nodes").statistics == '{"due": 0}'
