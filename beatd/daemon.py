@@ -57,7 +57,7 @@ DRAIN_TIMEOUT = 20.0
 STALL_MARGIN = 5.0
 
 #: Seconds between looks into the outbox for runs that nobody leases, where nothing announces them.
-_TAKE_OVER_EVERY = 1.0
+_TAKE_OVER_EVERY = 0.5
 
 #: Seconds between looks whether the first pass is done.
 _UNTIL_READY = 0.05
