@@ -7,7 +7,12 @@ from difflib import get_close_matches
 
 
 class BeatdError(Exception):
-    """Something went wrong. Where waiting can help, the class says so."""
+    """Something went wrong.
+
+    `permanent` tells whether trying again later, with nothing changed, is pointless.
+    """
+
+    permanent = True
 
 
 #: Characters of a wrong value that an error shows.
@@ -90,6 +95,8 @@ class Conflict(BeatdError):
 class DatabaseUnavailable(BeatdError):
     """The database cannot be reached, is locked, or broke off. Waiting can help. Never holds a password."""
 
+    permanent = False
+
 
 class SchemaMismatch(BeatdError):
     """The database's schema is outside the range that this version works with."""
@@ -97,6 +104,8 @@ class SchemaMismatch(BeatdError):
 
 class BrokerUnavailable(BeatdError):
     """The broker cannot be reached, is blocked, or broke off. Waiting can help. Never holds a password."""
+
+    permanent = False
 
 
 class MessageRefused(BeatdError):
