@@ -9,6 +9,17 @@ from datetime import UTC, datetime, timedelta
 
 MICROSECOND = timedelta(microseconds=1)
 
+#: The most fire times that `Schedule.count` counts one by one.
+STEPS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """`number` fire times; where it is not exact there are more."""
+
+    number: int
+    exact: bool
+
 
 class Schedule(ABC):
     """An immutable rule. Equal rules are equal and hash alike; any number of threads may ask one.
@@ -27,13 +38,18 @@ class Schedule(ABC):
             yield fire_time
             fire_time = self.next_fire_time(fire_time)
 
-    def count(self, after: datetime, until: datetime, limit: int) -> int:
-        """How many fire times lie in (after, until]; counting stops at `limit`."""
-        counted = 0
-        fire_times = self.fire_times(after, until)
-        while counted < limit and next(fire_times, None) is not None:
-            counted += 1
-        return counted
+    def count(self, after: datetime, until: datetime) -> Count:
+        """How many fire times lie in (after, until]. A rule that can only be stepped stops at STEPS."""
+        number = 0
+        for _ in self.fire_times(after, until):
+            if number == STEPS:
+                return Count(number, exact=False)
+            number += 1
+        return Count(number, exact=True)
+
+    def dropped(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """The fire times of the rule in (after, until] that its calendar drops, in order."""
+        return iter(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +70,20 @@ class Limited(Schedule):
             return None
         return fire_time
 
-    def count(self, after: datetime, until: datetime, limit: int) -> int:
-        last = until if self.end_at is None else min(as_utc(until), self.end_at)
-        return self.schedule.count(self._from_start(after), last, limit)
+    def count(self, after: datetime, until: datetime) -> Count:
+        return self.schedule.count(self._from_start(after), self._to_end(until))
+
+    def dropped(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        return self.schedule.dropped(self._from_start(after), self._to_end(until))
 
     def _from_start(self, after: datetime) -> datetime:
         """The instant after which to look, so that a fire at start_at itself is found."""
         if self.start_at is None or after >= self.start_at:
             return after
         return self.start_at - MICROSECOND
+
+    def _to_end(self, until: datetime) -> datetime:
+        return until if self.end_at is None else min(as_utc(until), self.end_at)
 
 
 def as_utc(instant: datetime) -> datetime:

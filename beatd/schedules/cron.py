@@ -40,7 +40,12 @@ _LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def parse_cron(
-    expression: str, timezone: ZoneInfo, *, dst_gap: str | None = None, dst_fold: str | None = None
+    expression: str,
+    timezone: ZoneInfo,
+    *,
+    name: str | None = None,
+    dst_gap: str | None = None,
+    dst_fold: str | None = None,
 ) -> CronSchedule:
     """The schedule of a five-field expression or an @-name, on the wall clock of the zone.
 
@@ -80,11 +85,12 @@ class CronSchedule(Schedule):
     days: DayRule = field(compare=False)
     dst_gap: str = field(compare=False)
     dst_fold: str = field(compare=False)
+    seconds: tuple[int, ...] = field(default=(0,), compare=False)
     #: The whole rule but the zone, as one text: hashed once, compared fast.
     rule: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        rule = (self.minutes, self.hours, self.days, self.dst_gap, self.dst_fold)
+        rule = (self.seconds, self.minutes, self.hours, self.days, self.dst_gap, self.dst_fold)
         object.__setattr__(self, "rule", repr(rule))
 
     def next_fire_time(self, after: datetime) -> datetime | None:
@@ -127,6 +133,10 @@ class DayRule:
     months: tuple[int, ...]
     weekdays: tuple[int, ...]
     both_must_match: bool
+    last_day: bool = False
+    last_working_day: bool = False
+    last_weekdays: tuple[int, ...] = ()
+    nth_weekdays: tuple[tuple[int, int], ...] = ()
     #: The same for croniter: values only, so that none of its own readings of `*` and ranges come in.
     expression: str = field(init=False, compare=False, repr=False)
 

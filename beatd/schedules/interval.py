@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from beatd.errors import FieldError
-from beatd.schedules.base import Schedule, as_utc
+from beatd.schedules.base import Count, Schedule, as_utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class IntervalSchedule(Schedule):
         except OverflowError:
             return None
 
-    def count(self, after: datetime, until: datetime, limit: int) -> int:
-        return min(limit, max(0, self._fires_until(until) - self._fires_until(after)))
+    def count(self, after: datetime, until: datetime) -> Count:
+        return Count(max(0, self._fires_until(until) - self._fires_until(after)), exact=True)
 
     @property
     def _first(self) -> int:

@@ -52,16 +52,14 @@ def test_the_answer_depends_on_nothing_but_the_instant(
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    schedule=schedules,
-    after=instants,
-    length=st.timedeltas(timedelta(0), timedelta(days=3)),
-    limit=st.integers(1, 60),
-)
-def test_count_counts_fire_times(schedule: Schedule, after: datetime, length: timedelta, limit: int) -> None:
-    until = after + length
-    listed = list(islice(schedule.fire_times(after, until), limit))
-    assert schedule.count(after, until, limit) == len(listed)
+@given(schedule=schedules, after=instants, length=st.timedeltas(timedelta(0), timedelta(days=3)))
+def test_count_counts_fire_times(schedule: Schedule, after: datetime, length: timedelta) -> None:
+    listed = list(islice(schedule.fire_times(after, after + length), 5000))
+    counted = schedule.count(after, after + length)
+    if len(listed) < 5000 and counted.exact:
+        assert counted.number == len(listed)
+    else:
+        assert counted.number >= min(len(listed), 1000)
 
 
 @settings(max_examples=80, deadline=None)
