@@ -76,6 +76,30 @@ TABLES = (
 )
 
 
+def statements(dialect: str) -> list[str]:
+    """The triggers and views of this revision."""
+    seconds = {
+        "sqlite": "ROUND((julianday(r.finished_at) - julianday(r.started_at)) * 86400, 3)",
+        "postgresql": "EXTRACT(EPOCH FROM r.finished_at - r.started_at)",
+    }.get(dialect, "TIMESTAMPDIFF(MICROSECOND, r.started_at, r.finished_at) / 1000000")
+    at, create = '"at"', "CREATE VIEW"
+    if dialect in ("mariadb", "mysql"):
+        at, create = "`at`", "CREATE OR REPLACE VIEW"
+    return [
+        *triggers.on_entries(dialect, DEFINITION_COLUMNS),
+        f"""
+{create} upcoming AS
+SELECT t.next_fire_at, t.next_due_at, e.name, COALESCE(e.cron, e.every, e.{at}) AS schedule, e.timezone,
+       e.task, e.enabled, t.state, t.last_fire_at, t.error, e.id AS entry_id
+FROM entries e LEFT JOIN timers t ON t.entry_id = e.id""",
+        f"""
+{create} recent_runs AS
+SELECT r.fire_time, v.name, r.state, r.started_at, r.finished_at, {seconds} AS seconds, r.worker, r.result,
+       r.error, r.reason, r.origin, r.published_at, r.expires_at, r.id AS run_id, r.entry_id, r.version
+FROM runs r LEFT JOIN entry_versions v ON v.entry_id = r.entry_id AND v.version = r.version""",
+    ]
+
+
 def upgrade() -> None:
     op.create_table(
         "audit",
@@ -332,12 +356,10 @@ def upgrade() -> None:
     op.create_index("ix_timers_next_due_at", "timers", ["next_due_at"], unique=False)
     installation = sa.table("installation", sa.column("id", RunId), sa.column("created_at", Instant()))
     op.execute(installation.insert().values(id=str(uuid.uuid4()), created_at=clock.wall()))
-    for statement in triggers.create_statements(op.get_bind().dialect.name, DEFINITION_COLUMNS):
-        op.get_bind().exec_driver_sql(statement)
+    triggers.replace(op.get_bind(), [], statements(op.get_bind().dialect.name))
 
 
 def downgrade() -> None:
-    for statement in triggers.drop_statements(op.get_bind().dialect.name):
-        op.get_bind().exec_driver_sql(statement)
+    triggers.replace(op.get_bind(), statements(op.get_bind().dialect.name), [])
     for table in TABLES:
         op.drop_table(table)

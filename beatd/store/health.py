@@ -22,6 +22,7 @@ from sqlalchemy import (
     text,
 )
 
+from beatd.store import triggers
 from beatd.store.dialects import Dialect
 from beatd.store.models import (
     DEFINITION_COLUMNS,
@@ -36,7 +37,6 @@ from beatd.store.models import (
     runs,
     timers,
 )
-from beatd.store.triggers import create_statements
 
 #: Counting looks at no more rows than this: a long history must not make a look at it slow.
 _SAMPLE = 10_000
@@ -393,8 +393,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _expected(dialect: Dialect) -> Sequence[str]:
-    ddl = "\n".join(create_statements(dialect.name, DEFINITION_COLUMNS))
-    return re.findall(r"CREATE (?:TRIGGER|VIEW) (\w+)", ddl)
+    return triggers.names(triggers.create_statements(dialect.name, DEFINITION_COLUMNS))
 
 
 def _present(connection: Connection, dialect: Dialect) -> set[str]:

@@ -64,9 +64,23 @@ entries = Table(
     Column("cron", LongText),
     Column("every", LongText),
     Column("at", LongText),
+    Column("calendar_every", LongText),
+    Column("time", LongText),
+    Column("day", LongText),
+    Column("solar", LongText),
+    Column("latitude", LongText),
+    Column("longitude", LongText),
+    Column("custom", LongText),
+    Column("custom_args", LongText),
+    Column("fixed_delay", _yes_or_no("fixed_delay")),
+    Column("host", LongText),
     Column("timezone", LongText),
     Column("start_at", LongText),
     Column("end_at", LongText),
+    Column("max_runs", Integer),
+    Column("calendar", Name),
+    Column("calendar_action", LongText),
+    Column("jitter", LongText),
     Column("dst_gap", LongText),
     Column("dst_fold", LongText),
     # what
@@ -94,6 +108,11 @@ entries = Table(
     Column("misfire_limit", Integer),
     Column("overlap", LongText),
     Column("lost_after", LongText),
+    Column("on_failure", LongText),
+    Column("failure_limit", Integer),
+    Column("on_lost", LongText),
+    Column("paused_until", LongText),
+    Column("pause_note", LongText),
     # kept by triggers; whatever an edit says of these is ignored
     Column("version", Integer, nullable=False, server_default=text("1")),
     Column("created_at", Instant),
@@ -142,6 +161,8 @@ timers = Table(
     Column("zone_data", Word),
     Column("state", Word, nullable=False),
     Column("error", LongText),
+    # scheduled runs recorded so far, for `max_runs`
+    Column("runs_made", Integer, nullable=False, server_default=text("0")),
     CheckConstraint("state IN ('active', 'paused', 'completed', 'broken')", name="state"),
     Index("ix_timers_next_due_at", "next_due_at"),
     **_MARIADB,
@@ -177,6 +198,10 @@ runs = Table(
     Column("result", LongText),
     Column("error", LongText),
     Column("reason", LongText),
+    # whether its end must nudge the dispatcher
+    Column("awaited", Boolean, nullable=False, server_default=false()),
+    # how often it may start again after its worker vanished (`on_lost`)
+    Column("reruns_left", SmallInteger, nullable=False, server_default=text("0")),
     CheckConstraint(
         "state IN ('held', 'pending', 'published', 'started', 'retrying', "
         "'succeeded', 'failed', 'revoked', 'expired', 'lost')",
@@ -281,8 +306,34 @@ calendars = Table(
     metadata,
     Column("name", Name, primary_key=True),
     Column("description", LongText),
+    # ISO dates between blanks, commas or line ends
     Column("dates", LongText),
     Column("country", LongText),
+    Column("region", LongText),
+    Column("weekdays", LongText),
+    **_MARIADB,
+)
+
+#: When everything was paused. Rows stay, for they say why fires of the past made no runs.
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant),
+    Column("note", LongText),
+    Column("who", LongText),
+    sqlite_autoincrement=True,
+    **_MARIADB,
+)
+
+#: Boots of machines that boot entries were fired for.
+boots = Table(
+    "boots",
+    metadata,
+    Column("host", Name, primary_key=True),
+    Column("boot_id", Word, primary_key=True),
+    Column("seen_at", Instant, nullable=False),
     **_MARIADB,
 )
 

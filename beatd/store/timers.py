@@ -39,6 +39,7 @@ class Timer:
     zone_data: str | None
     state: str
     error: str | None
+    runs_made: int = 0
 
 
 def take_changes(connection: Connection, dialect: Dialect, limit: int) -> list[int]:

@@ -1,42 +1,75 @@
 # ruff: noqa: S608, E501 (column names come from the models; DDL keeps its own line breaks)
-"""What makes plain SQL edits first-class: triggers on `entries`, and the views that people read.
+"""What makes plain SQL edits first-class: triggers on what operators write, and the views that they read.
 
-The triggers keep `version`, `created_at` and `updated_at`, copy every version into `entry_versions`,
-and append to `entry_changes`, from which the dispatcher plans. They never touch `timers`. An update
-that changes nothing makes no version.
+Those on `entries` keep `version`, `created_at` and `updated_at`, copy every version into
+`entry_versions`, and append to `entry_changes`, from which the dispatcher plans. They never touch
+`timers`. An update that changes nothing makes no version. Those on `calendars` append the entries that
+name one. On PostgreSQL whatever the dispatcher must see at once is also notified.
+
+Migrations call these functions with the columns of their own revision (CONTRIBUTING: Migrations).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+from sqlalchemy import Connection
 
 #: Columns that triggers set; whatever an edit says of them is ignored.
 _NOT_COMPARED = frozenset({"created_at"})
 
+#: SQLite gives a function at most 100 arguments (127 in newer versions), and each column is two.
+_PAIRS_AT_ONCE = 40
+
+_MADE = re.compile(r"CREATE (?:OR REPLACE )?(FUNCTION|TRIGGER|VIEW) (\w+)(?:.*? ON (\w+))?")
+
 
 def create_statements(dialect: str, columns: Sequence[str]) -> list[str]:
-    """The DDL for `dialect`; `columns` are those that make up an entry's definition."""
+    """All triggers and views of the newest schema; `columns` are those of an entry's definition."""
+    return [*on_entries(dialect, columns), *on_calendars(dialect), *on_pauses(dialect), *views(dialect)]
+
+
+def names(statements: Sequence[str]) -> list[str]:
+    """What triggers and views the statements make."""
+    return [name for kind, name, _ in _made(statements) if kind != "FUNCTION"]
+
+
+def replace(connection: Connection, old: Sequence[str], new: Sequence[str]) -> None:
+    """Takes away what the statements `old` made and makes what `new` says.
+
+    MariaDB commits each statement: there a trigger gives way to its successor in one, so that no edit
+    comes in between and goes unrecorded.
+    """
+    if connection.dialect.name in ("mariadb", "mysql"):
+        _make(connection, new)
+        _drop(connection, [made for made in _made(old) if made[1] not in names(new)])
+    else:
+        _drop(connection, _made(old))
+        _make(connection, new)
+
+
+def _make(connection: Connection, statements: Sequence[str]) -> None:
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+def _made(statements: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Kind, name and table of each."""
+    return [(found[1], found[2], found[3]) for found in map(_MADE.search, statements) if found]
+
+
+def _drop(connection: Connection, made: Sequence[tuple[str, str, str]]) -> None:
+    for kind, name, table in reversed(made):
+        where = f" ON {table}" if kind == "TRIGGER" and connection.dialect.name == "postgresql" else ""
+        connection.exec_driver_sql(f"DROP {kind} IF EXISTS {name}{where}")
+
+
+def on_entries(dialect: str, columns: Sequence[str]) -> list[str]:
+    """Versions and changes of entries whose definition is made up of these columns."""
     return {"sqlite": _sqlite, "postgresql": _postgresql, "mariadb": _mariadb, "mysql": _mariadb}[dialect](
         columns
-    ) + _views(dialect)
-
-
-def drop_statements(dialect: str) -> list[str]:
-    views = ["DROP VIEW IF EXISTS upcoming", "DROP VIEW IF EXISTS recent_runs"]
-    if dialect == "postgresql":
-        return [
-            *views,
-            "DROP TRIGGER IF EXISTS beatd_entries_keep ON entries",
-            "DROP TRIGGER IF EXISTS beatd_entries_record ON entries",
-            "DROP TRIGGER IF EXISTS beatd_entries_notify ON entries",
-            "DROP TRIGGER IF EXISTS beatd_nudges_notify ON nudges",
-            "DROP FUNCTION IF EXISTS beatd_entries_keep()",
-            "DROP FUNCTION IF EXISTS beatd_entries_record()",
-            "DROP FUNCTION IF EXISTS beatd_notify()",
-        ]
-    names = ["insert", "update", "delete"]
-    names += ["keep"] if dialect == "sqlite" else ["before_insert", "before_update"]
-    return views + [f"DROP TRIGGER IF EXISTS beatd_entries_{name}" for name in names]
+    )
 
 
 def _postgresql(columns: Sequence[str]) -> list[str]:
@@ -102,10 +135,14 @@ def _sqlite(columns: Sequence[str]) -> list[str]:
     changed = " OR ".join(f'NEW."{name}" IS NOT OLD."{name}"' for name in compared)
 
     def record(row: str, id_: str, version: str, operation: str, created_at: str) -> str:
-        pairs = ", ".join(f"'{name}', {row}.\"{name}\"" for name in compared)
+        pairs = [f"'{name}', {row}.\"{name}\"" for name in compared]
+        definition = f"json_object({', '.join(pairs[:_PAIRS_AT_ONCE])}, 'created_at', {created_at})"
+        for start in range(_PAIRS_AT_ONCE, len(pairs), _PAIRS_AT_ONCE):
+            more = ", ".join(f"'$.{pair[1:]}" for pair in pairs[start : start + _PAIRS_AT_ONCE])
+            definition = f"json_insert({definition}, {more})"
         return f"""
     INSERT INTO entry_versions (entry_id, version, name, operation, definition, changed_at)
-    VALUES ({id_}, {version}, {row}.name, '{operation}', json_object({pairs}, 'created_at', {created_at}), {now});
+    VALUES ({id_}, {version}, {row}.name, '{operation}', {definition}, {now});
     INSERT INTO entry_changes (entry_id) VALUES ({id_});"""
 
     # A trigger here cannot alter the row before it is written, so what an edit said of the kept columns
@@ -151,13 +188,13 @@ def _mariadb(columns: Sequence[str]) -> list[str]:
 
     return [
         """
-CREATE TRIGGER beatd_entries_before_insert BEFORE INSERT ON entries FOR EACH ROW BEGIN
+CREATE OR REPLACE TRIGGER beatd_entries_before_insert BEFORE INSERT ON entries FOR EACH ROW BEGIN
     SET NEW.version = 1;
     SET NEW.created_at = UTC_TIMESTAMP(6);
     SET NEW.updated_at = NEW.created_at;
 END""",
         f"""
-CREATE TRIGGER beatd_entries_before_update BEFORE UPDATE ON entries FOR EACH ROW BEGIN
+CREATE OR REPLACE TRIGGER beatd_entries_before_update BEFORE UPDATE ON entries FOR EACH ROW BEGIN
     SET NEW.id = OLD.id;
     SET NEW.created_at = OLD.created_at;
     SET NEW.version = OLD.version;
@@ -168,33 +205,92 @@ CREATE TRIGGER beatd_entries_before_update BEFORE UPDATE ON entries FOR EACH ROW
     END IF;
 END""",
         f"""
-CREATE TRIGGER beatd_entries_insert AFTER INSERT ON entries FOR EACH ROW BEGIN{record("NEW", "1", "insert", "NEW.updated_at")}
+CREATE OR REPLACE TRIGGER beatd_entries_insert AFTER INSERT ON entries FOR EACH ROW BEGIN{record("NEW", "1", "insert", "NEW.updated_at")}
 END""",
         f"""
-CREATE TRIGGER beatd_entries_update AFTER UPDATE ON entries FOR EACH ROW BEGIN
+CREATE OR REPLACE TRIGGER beatd_entries_update AFTER UPDATE ON entries FOR EACH ROW BEGIN
 IF NEW.version <> OLD.version THEN{record("NEW", "NEW.version", "update", "NEW.updated_at")}
 END IF;
 END""",
         f"""
-CREATE TRIGGER beatd_entries_delete AFTER DELETE ON entries FOR EACH ROW BEGIN{record("OLD", "OLD.version + 1", "delete", "UTC_TIMESTAMP(6)")}
+CREATE OR REPLACE TRIGGER beatd_entries_delete AFTER DELETE ON entries FOR EACH ROW BEGIN{record("OLD", "OLD.version + 1", "delete", "UTC_TIMESTAMP(6)")}
 END""",
     ]
 
 
-def _views(dialect: str) -> list[str]:
+def on_calendars(dialect: str) -> list[str]:
+    """Entries that name a calendar are planned afresh when it changes."""
+    if dialect == "postgresql":
+        return [
+            """
+CREATE FUNCTION beatd_calendars_queue() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO entry_changes (entry_id) SELECT id FROM entries WHERE calendar IN (OLD.name, NEW.name);
+    RETURN NULL;
+END $$""",
+            "CREATE TRIGGER beatd_calendars_queue AFTER INSERT OR UPDATE OR DELETE ON calendars "
+            "FOR EACH ROW EXECUTE FUNCTION beatd_calendars_queue()",
+            "CREATE TRIGGER beatd_calendars_notify AFTER INSERT OR UPDATE OR DELETE ON calendars "
+            "FOR EACH STATEMENT EXECUTE FUNCTION beatd_notify()",
+        ]
+    create = "CREATE TRIGGER" if dialect == "sqlite" else "CREATE OR REPLACE TRIGGER"
+    rows = {"insert": "NEW.name", "update": "OLD.name, NEW.name", "delete": "OLD.name"}
+    return [
+        f"""
+{create} beatd_calendars_{event} AFTER {event.upper()} ON calendars FOR EACH ROW BEGIN
+    INSERT INTO entry_changes (entry_id) SELECT id FROM entries WHERE calendar IN ({names});
+END"""
+        for event, names in rows.items()
+    ]
+
+
+def on_pauses(dialect: str) -> list[str]:
+    """PostgreSQL tells the dispatcher at once; SQLite, which has no type for them, gets instants as we write
+    them, and nothing else.
+    """
+    if dialect == "postgresql":
+        return [
+            "CREATE TRIGGER beatd_pauses_notify AFTER INSERT OR UPDATE OR DELETE ON pauses "
+            "FOR EACH STATEMENT EXECUTE FUNCTION beatd_notify()"
+        ]
+    if dialect != "sqlite":
+        return []
+
+    def as_written(column: str) -> str:
+        seconds = f"strftime('%Y-%m-%dT%H:%M:%S', NEW.{column})"
+        return f"NEW.{column} GLOB {seconds} || '.[0-9][0-9][0-9][0-9][0-9][0-9]Z'"
+
+    return [
+        f"""
+CREATE TRIGGER beatd_pauses_{event} AFTER {event.upper()} ON pauses
+WHEN ({as_written("since")} AND (NEW.until IS NULL OR {as_written("until")})) IS NOT TRUE
+BEGIN
+    SELECT RAISE(ABORT, 'since and until are instants in UTC, such as 2026-03-29T01:00:00Z')
+    WHERE julianday(NEW.since) IS NULL OR (NEW.until IS NOT NULL AND julianday(NEW.until) IS NULL);
+    UPDATE pauses SET since = strftime('%Y-%m-%dT%H:%M:%f000Z', since),
+                      until = strftime('%Y-%m-%dT%H:%M:%f000Z', until)
+    WHERE id = NEW.id;
+END"""
+        for event in ("insert", "update")
+    ]
+
+
+def views(dialect: str) -> list[str]:
     seconds = {
         "sqlite": "ROUND((julianday(r.finished_at) - julianday(r.started_at)) * 86400, 3)",
         "postgresql": "EXTRACT(EPOCH FROM r.finished_at - r.started_at)",
     }.get(dialect, "TIMESTAMPDIFF(MICROSECOND, r.started_at, r.finished_at) / 1000000")
     at = "`at`" if dialect in ("mariadb", "mysql") else '"at"'
+    create = "CREATE OR REPLACE VIEW" if dialect in ("mariadb", "mysql") else "CREATE VIEW"
     return [
         f"""
-CREATE VIEW upcoming AS
-SELECT t.next_fire_at, t.next_due_at, e.name, COALESCE(e.cron, e.every, e.{at}) AS schedule, e.timezone, e.task,
-       e.enabled, t.state, t.last_fire_at, t.error, e.id AS entry_id
+{create} upcoming AS
+SELECT t.next_fire_at, t.next_due_at, e.name,
+       COALESCE(e.cron, e.every, e.{at}, e.calendar_every, e.solar, e.custom) AS schedule, e.timezone, e.task,
+       e.enabled, e.paused_until, t.state, t.last_fire_at, t.error, e.id AS entry_id
 FROM entries e LEFT JOIN timers t ON t.entry_id = e.id""",
         f"""
-CREATE VIEW recent_runs AS
+{create} recent_runs AS
 SELECT r.fire_time, v.name, r.state, r.started_at, r.finished_at, {seconds} AS seconds, r.worker, r.result,
        r.error, r.reason, r.origin, r.published_at, r.expires_at, r.id AS run_id, r.entry_id, r.version
 FROM runs r LEFT JOIN entry_versions v ON v.entry_id = r.entry_id AND v.version = r.version""",

@@ -14,10 +14,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from beatd.errors import DatabaseUnavailable, SchemaMismatch
-from beatd.store import dialects, schema
+from beatd.store import dialects, schema, triggers
 from beatd.store.engine import Database
 from beatd.store.models import DEFINITION_COLUMNS, metadata
-from beatd.store.triggers import create_statements, drop_statements
 
 TRIGGERS = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')",
@@ -124,11 +123,10 @@ def test_its_triggers_are_those_of_the_models(unset: Database) -> None:
     schema.upgrade(unset)
     with unset.write() as connection:
         migrated = made_by_ddl(connection)
-        for statement in drop_statements(connection.dialect.name):
-            connection.exec_driver_sql(statement)
+        made = triggers.create_statements(connection.dialect.name, DEFINITION_COLUMNS)
+        triggers.replace(connection, made, [])
         assert made_by_ddl(connection) == {}
-        for statement in create_statements(connection.dialect.name, DEFINITION_COLUMNS):
-            connection.exec_driver_sql(statement)
+        triggers.replace(connection, [], made)
         assert made_by_ddl(connection) == migrated
         assert {"upcoming", "recent_runs"} < set(migrated)
 
@@ -271,7 +269,7 @@ def test_the_range_of_schemas(
 def test_a_newer_schema_is_left_alone(unset: Database) -> None:
     schema.upgrade(unset)
     _pretend(unset, "9999")
-    with pytest.raises(SchemaMismatch, match=r"schema 9999, newer than 0001: upgrade beatd on this machine"):
+    with pytest.raises(SchemaMismatch, match=r"schema 9999, newer than 0002: upgrade beatd on this machine"):
         schema.upgrade(unset)
     assert schema.state(unset).current == "9999"
     assert schema.too_new(unset)

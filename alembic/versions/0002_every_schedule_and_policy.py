@@ -1,0 +1,182 @@
+"""Columns of every kind of schedule, of calendars, pauses, boots and the policies that count ends."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from alembic import op
+from beatd.store import triggers
+from beatd.store.types import Instant, LongText, Name, Word
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+MARIADB = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mariadb_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+}
+
+#: What an entry's definition consisted of at this revision.
+DEFINITION_COLUMNS = (
+    "name",
+    "description",
+    "enabled",
+    "cron",
+    "every",
+    "at",
+    "calendar_every",
+    "time",
+    "day",
+    "solar",
+    "latitude",
+    "longitude",
+    "custom",
+    "custom_args",
+    "fixed_delay",
+    "host",
+    "timezone",
+    "start_at",
+    "end_at",
+    "max_runs",
+    "calendar",
+    "calendar_action",
+    "jitter",
+    "dst_gap",
+    "dst_fold",
+    "task",
+    "args",
+    "kwargs",
+    "queue",
+    "exchange",
+    "exchange_type",
+    "routing_key",
+    "priority",
+    "headers",
+    "serializer",
+    "compression",
+    "time_limit",
+    "soft_time_limit",
+    "ignore_result",
+    "link",
+    "link_error",
+    "expires",
+    "misfire",
+    "misfire_grace",
+    "misfire_limit",
+    "overlap",
+    "lost_after",
+    "on_failure",
+    "failure_limit",
+    "on_lost",
+    "paused_until",
+    "pause_note",
+    "created_at",
+)
+
+TEXTS = (
+    "calendar_every",
+    "time",
+    "day",
+    "solar",
+    "latitude",
+    "longitude",
+    "custom",
+    "custom_args",
+    "host",
+    "calendar_action",
+    "jitter",
+    "on_failure",
+    "on_lost",
+    "paused_until",
+    "pause_note",
+)
+
+
+def added() -> dict[str, list[sa.Column[Any]]]:
+    """By table; `fixed_delay` has a way of its own."""
+    return {
+        "entries": [
+            *(sa.Column(name, LongText, nullable=True) for name in TEXTS),
+            sa.Column("calendar", Name, nullable=True),
+            sa.Column("max_runs", sa.Integer(), nullable=True),
+            sa.Column("failure_limit", sa.Integer(), nullable=True),
+        ],
+        "calendars": [
+            sa.Column("region", LongText, nullable=True),
+            sa.Column("weekdays", LongText, nullable=True),
+        ],
+        "timers": [sa.Column("runs_made", sa.Integer(), server_default=sa.text("0"), nullable=False)],
+        "runs": [
+            sa.Column("awaited", sa.Boolean(), server_default=sa.false(), nullable=False),
+            sa.Column("reruns_left", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        ],
+    }
+
+
+def statements(dialect: str) -> list[str]:
+    """The triggers and views of this revision."""
+    return triggers.create_statements(dialect, DEFINITION_COLUMNS)
+
+
+def upgrade() -> None:
+    for table, columns in added().items():
+        for column in columns:
+            op.add_column(table, column)
+    _add_fixed_delay()
+    op.create_table(
+        "pauses",
+        sa.Column("id", Id, autoincrement=True, nullable=False),
+        sa.Column("since", Instant(), nullable=False),
+        sa.Column("until", Instant(), nullable=True),
+        sa.Column("note", LongText, nullable=True),
+        sa.Column("who", LongText, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pauses")),
+        **MARIADB,
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "boots",
+        sa.Column("host", Name, nullable=False),
+        sa.Column("boot_id", Word, nullable=False),
+        sa.Column("seen_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("host", "boot_id", name=op.f("pk_boots")),
+        **MARIADB,
+    )
+    dialect = op.get_bind().dialect.name
+    triggers.replace(op.get_bind(), _earlier(dialect), statements(dialect))
+
+
+def downgrade() -> None:
+    dialect = op.get_bind().dialect.name
+    triggers.replace(op.get_bind(), statements(dialect), _earlier(dialect))
+    op.drop_table("boots")
+    op.drop_table("pauses")
+    if dialect in ("mariadb", "mysql"):
+        op.drop_constraint(op.f("ck_entries_fixed_delay"), "entries", type_="check")
+    op.drop_column("entries", "fixed_delay")
+    for table, columns in added().items():
+        for column in columns:
+            op.drop_column(table, column.name)
+
+
+def _add_fixed_delay() -> None:
+    """With its CHECK, which Alembic adds to a table of SQLite only by making the table anew."""
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(
+            "ALTER TABLE entries ADD COLUMN fixed_delay BOOLEAN "
+            "CONSTRAINT ck_entries_fixed_delay CHECK (fixed_delay IN (0, 1))"
+        )
+        return
+    yes_or_no = sa.Boolean(create_constraint=True, name=op.f("ck_entries_fixed_delay"))
+    op.add_column("entries", sa.Column("fixed_delay", yes_or_no, nullable=True))
+
+
+def _earlier(dialect: str) -> list[str]:
+    """The triggers and views of the revision before."""
+    before = op.get_context().script.get_revision(down_revision)
+    return before.module.statements(dialect)
