@@ -96,10 +96,17 @@ TEXTS = (
     "pause_note",
 )
 
+YES_OR_NO = "CONSTRAINT ck_entries_fixed_delay CHECK (fixed_delay IN (0, 1))"
+
 
 def added() -> dict[str, list[sa.Column[Any]]]:
-    """By table; `fixed_delay` has a way of its own."""
+    """By table, in the order in which the dispatcher locks them; `fixed_delay` has a way of its own."""
     return {
+        "timers": [sa.Column("runs_made", sa.Integer(), server_default=sa.text("0"), nullable=False)],
+        "runs": [
+            sa.Column("awaited", sa.Boolean(), server_default=sa.false(), nullable=False),
+            sa.Column("reruns_left", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        ],
         "entries": [
             *(sa.Column(name, LongText, nullable=True) for name in TEXTS),
             sa.Column("calendar", Name, nullable=True),
@@ -110,11 +117,6 @@ def added() -> dict[str, list[sa.Column[Any]]]:
             sa.Column("region", LongText, nullable=True),
             sa.Column("weekdays", LongText, nullable=True),
         ],
-        "timers": [sa.Column("runs_made", sa.Integer(), server_default=sa.text("0"), nullable=False)],
-        "runs": [
-            sa.Column("awaited", sa.Boolean(), server_default=sa.false(), nullable=False),
-            sa.Column("reruns_left", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
-        ],
     }
 
 
@@ -124,10 +126,17 @@ def statements(dialect: str) -> list[str]:
 
 
 def upgrade() -> None:
+    """MariaDB commits each statement: what a broken-off upgrade has made already is passed over."""
+    dialect = op.get_bind().dialect.name
     for table, columns in added().items():
+        there = {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
         for column in columns:
-            op.add_column(table, column)
-    _add_fixed_delay()
+            if column.name not in there:
+                op.add_column(table, column)
+        if table == "entries" and "fixed_delay" not in there:
+            # by hand: Alembic adds a CHECK to a table of SQLite only by making the table anew
+            check = {"postgresql": "", "sqlite": f" {YES_OR_NO}"}.get(dialect, f", ADD {YES_OR_NO}")
+            op.execute(f"ALTER TABLE entries ADD COLUMN fixed_delay BOOLEAN{check}")
     op.create_table(
         "pauses",
         sa.Column("id", Id, autoincrement=True, nullable=False),
@@ -137,6 +146,7 @@ def upgrade() -> None:
         sa.Column("who", LongText, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pauses")),
         **MARIADB,
+        if_not_exists=True,
         sqlite_autoincrement=True,
     )
     op.create_table(
@@ -146,8 +156,8 @@ def upgrade() -> None:
         sa.Column("seen_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("host", "boot_id", name=op.f("pk_boots")),
         **MARIADB,
+        if_not_exists=True,
     )
-    dialect = op.get_bind().dialect.name
     triggers.replace(op.get_bind(), _earlier(dialect), statements(dialect))
 
 
@@ -162,18 +172,6 @@ def downgrade() -> None:
     for table, columns in added().items():
         for column in columns:
             op.drop_column(table, column.name)
-
-
-def _add_fixed_delay() -> None:
-    """With its CHECK, which Alembic adds to a table of SQLite only by making the table anew."""
-    if op.get_bind().dialect.name == "sqlite":
-        op.execute(
-            "ALTER TABLE entries ADD COLUMN fixed_delay BOOLEAN "
-            "CONSTRAINT ck_entries_fixed_delay CHECK (fixed_delay IN (0, 1))"
-        )
-        return
-    yes_or_no = sa.Boolean(create_constraint=True, name=op.f("ck_entries_fixed_delay"))
-    op.add_column("entries", sa.Column("fixed_delay", yes_or_no, nullable=True))
 
 
 def _earlier(dialect: str) -> list[str]:

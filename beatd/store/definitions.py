@@ -1,11 +1,14 @@
-"""Definitions of entry versions, read from `entry_versions` and kept, for versions never change."""
+"""Definitions of entry versions, read from `entry_versions` and kept, for versions never change.
+
+What a version means does change where it names a calendar: those are read anew when calendars were edited.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +16,8 @@ from sqlalchemy import Connection, select, tuple_
 
 from beatd.errors import FieldError, InvalidInput
 from beatd.planning.definition import Definition, parse_definition
+from beatd.planning.timing import Surroundings
+from beatd.store import calendars
 from beatd.store.models import entry_versions
 
 Key = tuple[int, int]
@@ -38,59 +43,107 @@ def _any_arguments(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     """Of tasks that are not ours nothing is known."""
 
 
+_ALONE = Surroundings()
+
+
 class Definitions:
     """Reads versions by (entry id, version); keeps the `size` used last. For one thread.
 
     What was written in plain SQL is checked here for the first time: `check_arguments` with the rest.
+    The calendars of `surroundings` are those of the database, whatever is given.
     """
 
     def __init__(
         self,
-        default_timezone: str = "UTC",
+        surroundings: Surroundings = _ALONE,
         check_arguments: CheckArguments = _any_arguments,
         size: int = 100_000,
     ) -> None:
-        self._default_timezone = default_timezone
+        self._surroundings = surroundings
         self._check_arguments = check_arguments
         self._size = size
         self._kept: OrderedDict[Key, Version] = OrderedDict()
+        self._calendars: dict[str, calendars.StoredCalendar] = {}
+        #: those of the kept ones that name a calendar
+        self._with_calendar: set[Key] = set()
 
     def get(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, Version]:
         """The versions that exist of those asked for."""
         wanted = set(keys)
+        known = not wanted.isdisjoint(self._with_calendar)
+        if known:
+            self._read_calendars(connection)
         missing = [key for key in wanted if key not in self._kept]
-        for start in range(0, len(missing), 500):
-            self._load(connection, missing[start : start + 500])
+        stored = [
+            row
+            for start in range(0, len(missing), 500)
+            for row in _rows(connection, missing[start : start + 500])
+        ]
+        if not known and any(row.names_calendar for row in stored):
+            self._read_calendars(connection)
+        for row in stored:
+            self._keep(row)
         found = {key: self._kept[key] for key in wanted if key in self._kept}
         for key in found:
             self._kept.move_to_end(key)
         while len(self._kept) > self._size:
-            self._kept.popitem(last=False)
+            self._with_calendar.discard(self._kept.popitem(last=False)[0])
         return found
 
-    def _load(self, connection: Connection, keys: list[Key]) -> None:
-        table = entry_versions
-        query = select(
-            table.c.entry_id, table.c.version, table.c.operation, table.c.definition, table.c.changed_at
-        ).where(tuple_(table.c.entry_id, table.c.version).in_(keys))
-        for row in connection.execute(query):
-            version = self._read(row.entry_id, row.version, row.operation, row.definition, row.changed_at)
-            self._kept[row.entry_id, row.version] = version
+    def _read_calendars(self, connection: Connection) -> None:
+        """Forgets what was read with other calendars than there are now."""
+        found = calendars.read_all(connection)
+        if found == self._calendars:
+            return
+        self._calendars = found
+        self._surroundings = replace(self._surroundings, calendars=calendars.Calendars(found))
+        for key in self._with_calendar:
+            del self._kept[key]
+        self._with_calendar.clear()
 
-    def _read(
-        self, entry_id: int, version: int, operation: str, definition: str, changed_at: datetime
-    ) -> Version:
-        if operation == "delete":
-            return Version(entry_id, version, changed_at, True, None, None)
-        columns = json.loads(definition)
+    def _keep(self, row: _Stored) -> None:
+        self._kept[row.key] = self._read(row)
+        if row.names_calendar:
+            self._with_calendar.add(row.key)
+
+    def _read(self, row: _Stored) -> Version:
+        if row.deleted:
+            return Version(*row.key, row.changed_at, True, None, None)
         try:
             parsed = parse_definition(
-                columns, created_at=_created_at(columns), default_timezone=self._default_timezone
+                row.columns, created_at=_created_at(row.columns), surroundings=self._surroundings
             )
             self._check_arguments(parsed.task.task, parsed.task.args, parsed.task.kwargs)
         except (InvalidInput, FieldError) as error:
-            return Version(entry_id, version, changed_at, False, None, str(error))
-        return Version(entry_id, version, changed_at, False, parsed, None)
+            return Version(*row.key, row.changed_at, False, None, str(error))
+        return Version(*row.key, row.changed_at, False, parsed, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A row of `entry_versions`."""
+
+    key: Key
+    changed_at: datetime
+    deleted: bool
+    columns: dict[str, Any]
+
+    @property
+    def names_calendar(self) -> bool:
+        return not self.deleted and self.columns.get("calendar") is not None
+
+
+def _rows(connection: Connection, keys: Sequence[Key]) -> list[_Stored]:
+    table = entry_versions
+    query = select(
+        table.c.entry_id, table.c.version, table.c.changed_at, table.c.operation, table.c.definition
+    ).where(tuple_(table.c.entry_id, table.c.version).in_(keys))
+    return [
+        _Stored(
+            (row.entry_id, row.version), row.changed_at, row.operation == "delete", json.loads(row.definition)
+        )
+        for row in connection.execute(query)
+    ]
 
 
 def _created_at(columns: dict[str, Any]) -> datetime:

@@ -38,6 +38,7 @@ class Timer:
     next_fire_at: datetime | None
     last_fire_at: datetime | None
     error: str | None
+    runs_made: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ def _query() -> Select[Any]:
         timers.c.next_fire_at,
         timers.c.last_fire_at,
         timers.c.error.label("timer_error"),
+        timers.c.runs_made,
     ]
     return select(*entries.columns, *planned).outerjoin(timers, timers.c.entry_id == entries.c.id)
 
@@ -138,7 +140,12 @@ def _entry(row: Any) -> StoredEntry:
     timer = None
     if row.timer_state is not None:
         timer = Timer(
-            row.planned_version, row.timer_state, row.next_fire_at, row.last_fire_at, row.timer_error
+            row.planned_version,
+            row.timer_state,
+            row.next_fire_at,
+            row.last_fire_at,
+            row.timer_error,
+            row.runs_made,
         )
     columns = {name: values[name] for name in EDITABLE_COLUMNS}
     return StoredEntry(row.id, row.version, row.created_at, row.updated_at, columns, timer)

@@ -93,6 +93,19 @@ class Suppressed:
     recorded_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What somebody did to an entry by one of our doors. `detail` is JSON text."""
+
+    at: datetime
+    who: str
+    door: str
+    action: str
+    entry_id: int | None
+    entry_name: str | None
+    detail: str | None
+
+
 # Versions and the audit
 
 
@@ -113,14 +126,37 @@ def audited(transaction: Transaction, rows: Sequence[Mapping[str, Any]]) -> None
         transaction.execute(insert(audit), list(rows))
 
 
+def audit_of(transaction: Transaction, entry_id: int, since: datetime, until: datetime) -> list[Audited]:
+    """What was done to an entry from `since` to `until`, both included; oldest first."""
+    query = (
+        select(*(audit.c[name] for name in Audited.__dataclass_fields__))
+        .where(audit.c.entry_id == entry_id, audit.c.at >= since, audit.c.at <= until)
+        .order_by(audit.c.at, audit.c.id)
+    )
+    return [Audited(*row) for row in transaction.execute(query)]
+
+
 def versions_of(transaction: Transaction, entry_id: int) -> list[StoredVersion]:
     """Newest first."""
-    query = (
+    return [StoredVersion(*row) for row in transaction.execute(_versions(entry_id))]
+
+
+def version_valid_at(transaction: Transaction, entry_id: int, instant: datetime) -> StoredVersion | None:
+    """The version that an entry had at this instant: an edit holds from the moment it was made.
+
+    Its operation is "delete" where the entry was removed by then; None where there was none yet.
+    """
+    query = _versions(entry_id).where(entry_versions.c.changed_at <= instant).limit(1)
+    row = transaction.execute(query).one_or_none()
+    return None if row is None else StoredVersion(*row)
+
+
+def _versions(entry_id: int) -> Select[Any]:
+    return (
         select(*(entry_versions.c[name] for name in StoredVersion.__dataclass_fields__))
         .where(entry_versions.c.entry_id == entry_id)
         .order_by(entry_versions.c.version.desc())
     )
-    return [StoredVersion(*row) for row in transaction.execute(query)]
 
 
 def definition_at(transaction: Transaction, entry_id: int, version: int) -> str | None:
@@ -186,19 +222,43 @@ def news(transaction: Transaction, since: datetime, entry_id: int | None = None)
     return sorted(found.values(), key=lambda run: (run.fire_time, run.id))
 
 
+def runs_around(transaction: Transaction, entry_id: int, instant: datetime, each: int) -> list[Run]:
+    """Of an entry's runs the last `each` that fired at `instant` or before and the first `each` after it;
+    oldest fire time first.
+    """
+    fire_time = runs.c.fire_time
+    earlier = _query().where(fire_time <= instant).order_by(fire_time.desc(), runs.c.origin.desc())
+    later = _query().where(fire_time > instant).order_by(fire_time, runs.c.origin)
+    before, after = (
+        _runs(transaction, query.where(runs.c.entry_id == entry_id).limit(each)) for query in (earlier, later)
+    )
+    return [*reversed(before), *after]
+
+
 def suppressed(
     transaction: Transaction, entry_id: int, limit: int, since: datetime | None = None
 ) -> list[Suppressed]:
     """Newest first."""
-    query = (
-        select(*(suppressions.c[name] for name in Suppressed.__dataclass_fields__))
-        .where(suppressions.c.entry_id == entry_id)
-        .order_by(suppressions.c.last_fire_at.desc(), suppressions.c.id.desc())
-        .limit(limit)
-    )
+    query = _suppressions(entry_id).limit(limit)
     if since is not None:
         query = query.where(suppressions.c.last_fire_at >= since)
     return [Suppressed(*row) for row in transaction.execute(query)]
+
+
+def suppressions_covering(transaction: Transaction, entry_id: int, instant: datetime) -> list[Suppressed]:
+    """The records of an entry whose first fire was at `instant` or before and whose last at `instant` or
+    after; newest first. A record of several fires may cover an instant at which none of them was.
+    """
+    covers = suppressions.c.first_fire_at <= instant, suppressions.c.last_fire_at >= instant
+    return [Suppressed(*row) for row in transaction.execute(_suppressions(entry_id).where(*covers))]
+
+
+def _suppressions(entry_id: int) -> Select[Any]:
+    return (
+        select(*(suppressions.c[name] for name in Suppressed.__dataclass_fields__))
+        .where(suppressions.c.entry_id == entry_id)
+        .order_by(suppressions.c.last_fire_at.desc(), suppressions.c.id.desc())
+    )
 
 
 def record_trigger(transaction: Transaction, run: Mapping[str, Any]) -> None:
