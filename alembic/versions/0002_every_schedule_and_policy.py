@@ -137,6 +137,7 @@ def upgrade() -> None:
             # by hand: Alembic adds a CHECK to a table of SQLite only by making the table anew
             check = {"postgresql": "", "sqlite": f" {YES_OR_NO}"}.get(dialect, f", ADD {YES_OR_NO}")
             op.execute(f"ALTER TABLE entries ADD COLUMN fixed_delay BOOLEAN{check}")
+    op.create_index("ix_entries_calendar", "entries", ["calendar"], unique=False, if_not_exists=True)
     op.create_table(
         "pauses",
         sa.Column("id", Id, autoincrement=True, nullable=False),
@@ -166,6 +167,7 @@ def downgrade() -> None:
     triggers.replace(op.get_bind(), statements(dialect), _earlier(dialect))
     op.drop_table("boots")
     op.drop_table("pauses")
+    op.drop_index("ix_entries_calendar", table_name="entries")
     if dialect in ("mariadb", "mysql"):
         op.drop_constraint(op.f("ck_entries_fixed_delay"), "entries", type_="check")
     op.drop_column("entries", "fixed_delay")

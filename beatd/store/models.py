@@ -117,6 +117,8 @@ entries = Table(
     Column("version", Integer, nullable=False, server_default=text("1")),
     Column("created_at", Instant),
     Column("updated_at", Instant),
+    # or, on MariaDB, an edit of a calendar would lock every entry
+    Index("ix_entries_calendar", "calendar"),
     sqlite_autoincrement=True,
     **_MARIADB,
 )

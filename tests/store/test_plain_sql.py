@@ -26,9 +26,23 @@ EDITS = {
     "cron": ("'*/5 * * * *'", "*/5 * * * *"),
     "every": ("'30s'", "30s"),
     "at": ("'2026-12-24 18:00'", "2026-12-24 18:00"),
+    "calendar_every": ("'3mo'", "3mo"),
+    "time": ("'09:00'", "09:00"),
+    "day": ("'last'", "last"),
+    "solar": ("'sunset'", "sunset"),
+    "latitude": ("'52.52'", "52.52"),
+    "longitude": ("'-13.4'", "-13.4"),
+    "custom": ("'tides'", "tides"),
+    "custom_args": ('\'{"harbour": "Cuxhaven"}\'', '{"harbour": "Cuxhaven"}'),
+    "fixed_delay": ("true", True),
+    "host": ("'node-1'", "node-1"),
     "timezone": ("'Europe/Berlin'", "Europe/Berlin"),
     "start_at": ("'2026-01-01'", "2026-01-01"),
     "end_at": ("'2027-01-01'", "2027-01-01"),
+    "max_runs": ("10", 10),
+    "calendar": ("'bank holidays'", "bank holidays"),
+    "calendar_action": ("'next'", "next"),
+    "jitter": ("'5m'", "5m"),
     "dst_gap": ("'skip'", "skip"),
     "dst_fold": ("'both'", "both"),
     "task": ("'proj.other'", "proj.other"),
@@ -53,6 +67,11 @@ EDITS = {
     "misfire_limit": ("3", 3),
     "overlap": ("'skip'", "skip"),
     "lost_after": ("'2h'", "2h"),
+    "on_failure": ("'pause'", "pause"),
+    "failure_limit": ("5", 5),
+    "on_lost": ("'rerun'", "rerun"),
+    "paused_until": ("'2026-12-24 18:00'", "2026-12-24 18:00"),
+    "pause_note": ("'moving house'", "moving house"),
 }
 
 
@@ -154,6 +173,8 @@ def test_an_update_that_changes_nothing_is_no_edit(
         ("queue", "", " "),
         ("description", "resume", "résumé"),
         ("description", "", "\t"),
+        ("calendar", "Holidays", "holidays"),
+        ("custom_args", '{"a": 1}', '{"A": 1}'),
     ],
 )
 def test_the_smallest_difference_is_an_edit(
@@ -223,18 +244,23 @@ def test_what_triggers_keep_no_edit_sets(database: Database, operator: Operator)
     assert queued_changes(database) == [made.id, made.id]
 
 
-@pytest.mark.parametrize("enabled", ["'false'", "2", "'off'", "NULL"])
-def test_enabled_is_yes_or_no(database: Database, operator: Operator, enabled: str) -> None:
-    """SQLite would keep any text, and every text counts as true."""
+@pytest.mark.parametrize("column", ["enabled", "ignore_result", "fixed_delay"])
+@pytest.mark.parametrize("typed", ["'false'", "2", "'off'", "NULL"])
+def test_what_is_yes_or_no(database: Database, operator: Operator, column: str, typed: str) -> None:
+    """SQLite would keep any text, and every text counts as true. `enabled` is one of the two always."""
     operator.type(INSERT)
-    understood = database.dialect.name == "postgresql" and enabled in ("'false'", "'off'")
-    if understood:
-        operator.type(f"UPDATE entries SET enabled = {enabled}")
-        assert recorded_versions(database)[-1].definition["enabled"] is False
+    operator.type(f"UPDATE entries SET {column} = true")
+    read = {"'false'": False, "'off'": False} if database.dialect.name == "postgresql" else {}
+    if column != "enabled":
+        read["NULL"] = None
+    if typed in read:
+        operator.type(f"UPDATE entries SET {column} = {typed}")
+        assert recorded_versions(database)[-1].definition[column] is read[typed]
     else:
+        before = recorded_versions(database)
         with pytest.raises(Exception, match=r"(?i)constraint|boolean|integer|null"):
-            operator.type(f"UPDATE entries SET enabled = {enabled}")
-        assert len(recorded_versions(database)) == 1
+            operator.type(f"UPDATE entries SET {column} = {typed}")
+        assert recorded_versions(database) == before
 
 
 def test_names_are_unique_and_letter_case_counts(database: Database, operator: Operator) -> None:
@@ -392,6 +418,26 @@ def test_nor_after_the_database_was_restarted(
     first, _, second = recorded_versions(database)
     assert first.entry_id < second.entry_id
     database.close()
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "cron = '@reboot', host = 'node-1'",
+        "every = '1h', fixed_delay = true",
+        "\"at\" = '2026-12-24 18:00'",
+        "calendar_every = '3mo', time = '09:00', day = 'last'",
+        "solar = 'sunset', latitude = '52.52', longitude = '13.4'",
+        "custom = 'tides', custom_args = '{}'",
+    ],
+)
+def test_the_view_of_what_comes_shows_every_kind_of_schedule(
+    database: Database, operator: Operator, columns: str
+) -> None:
+    operator.type("INSERT INTO entries (name, task) VALUES ('nightly', 'proj.nightly')")
+    operator.type(f"UPDATE entries SET {columns}, paused_until = '2027-01-01'")
+    expected = columns.split("'")[1]
+    assert operator.type("SELECT schedule, paused_until FROM upcoming") == [(expected, "2027-01-01")]
 
 
 def test_views_show_what_people_ask_for(database: Database, operator: Operator) -> None:
