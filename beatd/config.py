@@ -215,6 +215,14 @@ class SchedulerSettings(_Section):
         return self.node or socket.gethostname()
 
 
+class SchedulesSettings(_Section):
+    custom: dict[str, str] = Field(
+        default={},
+        description="callables that make the APScheduler triggers which entries may name",
+        examples=[{"office-hours": "proj.rules:office_hours"}],
+    )
+
+
 class WorkerSettings(_Section):
     concurrency: int = Field(
         default=0,
@@ -280,6 +288,7 @@ class Settings(BaseSettings):
     broker: BrokerSettings = BrokerSettings()
     celery: CelerySettings = CelerySettings()
     scheduler: SchedulerSettings = SchedulerSettings()
+    schedules: SchedulesSettings = SchedulesSettings()
     worker: WorkerSettings = WorkerSettings()
     history: HistorySettings = HistorySettings()
     log: LogSettings = LogSettings()

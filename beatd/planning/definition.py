@@ -5,152 +5,121 @@ Everything wrong with it is found at once, each finding with the field, the valu
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from beatd.errors import FieldError, InvalidInput
-from beatd.planning.policies import LOST_AFTER, MISFIRES, OVERLAPS, Policies
+from beatd.planning.policies import LOST_AFTER, MISFIRES, ON_FAILURE, ON_LOST, OVERLAPS, Policies
+from beatd.planning.reading import Columns, Reader, text
 from beatd.planning.task import RUN_ONCE_TASKS, TaskSpec
-from beatd.schedules import (
-    IntervalSchedule,
-    Limited,
-    OnceSchedule,
-    Schedule,
-    parse_cron,
-    parse_duration,
-    parse_instant,
-    parse_zone,
-)
-
-Columns = Mapping[str, Any]
-_T = TypeVar("_T")
+from beatd.planning.timing import Surroundings, Timing, parse_timing
+from beatd.schedules import Schedule, parse_duration, parse_instant
 
 NAME_LENGTH = 200
-_MISFIRE_LIMIT = 1_000
+_LIMIT = 1_000
 _PRIORITY = 255
+_ALONE = Surroundings()
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One version of an entry, ready to be planned and published."""
+    """One version of an entry, ready to be planned and published.
+
+    It is paused where `enabled` is false, and before `paused_until`.
+    """
 
     name: str
     enabled: bool
-    schedule: Schedule
-    timezone: ZoneInfo
+    timing: Timing
     task: TaskSpec
     policies: Policies
+    paused_until: datetime | None = None
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.timing.schedule
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        return self.timing.timezone
 
     @property
     def run_once(self) -> bool:
         """Whether the task claims its run before it starts."""
         return self.task.task in RUN_ONCE_TASKS
 
+    @property
+    def awaits_end(self) -> bool:
+        """Whether something is to happen when a run ends."""
+        return (
+            self.policies.overlap in ("queue", "cancel")
+            or self.policies.on_failure == "pause"
+            or self.timing.fixed_delay
+        )
 
-def parse_definition(columns: Columns, *, created_at: datetime, default_timezone: str = "UTC") -> Definition:
+
+def parse_definition(
+    columns: Columns, *, created_at: datetime, surroundings: Surroundings = _ALONE
+) -> Definition:
     """Reads the columns of `entries` (or their copy in `entry_versions`).
 
-    `created_at` anchors an interval that has no `start_at`. Raises InvalidInput with every finding.
+    `created_at` anchors what has no `start_at`. Raises InvalidInput with every finding.
     """
-    reader = _Reader(columns)
+    reader = Reader(columns)
     name = reader.read("name", _name, "") or ""
-    timezone = reader.read("timezone", lambda text: parse_zone(_text("timezone", text)), default_timezone)
-    schedule = reader.group(lambda: _schedule(columns, timezone or ZoneInfo("UTC"), created_at))
+    timing = parse_timing(reader, name, created_at, surroundings)
     task = _task(reader, name)
     policies = _policies(reader, task.time_limit)
-    if timezone is None or schedule is None or reader.findings:
+    paused_until = timing and reader.read(
+        "paused_until",
+        lambda value: parse_instant(text("paused_until", value), timing.timezone, "paused_until"),
+    )
+    if timing is not None:
+        _refuse_contradictions(reader, timing, policies, surroundings)
+    if timing is None or reader.findings:
         raise InvalidInput(reader.findings)
-    return Definition(name, bool(columns.get("enabled", True)), schedule, timezone, task, policies)
+    return Definition(name, bool(columns.get("enabled", True)), timing, task, policies, paused_until)
 
 
-class _Reader:
-    """Reads one column after the other and keeps what is wrong with each."""
-
-    def __init__(self, columns: Columns) -> None:
-        self.columns = columns
-        self.findings: list[FieldError] = []
-
-    def read(self, column: str, parse: Callable[[Any], _T], default: Any = None) -> _T | None:
-        value = self.columns.get(column)
-        value = default if value is None else value
-        return None if value is None else self.group(lambda: parse(value))
-
-    def group(self, parse: Callable[[], _T]) -> _T | None:
-        try:
-            return parse()
-        except FieldError as finding:
-            self.findings.append(finding)
-        except InvalidInput as several:
-            self.findings += several.findings
-        return None
-
-
-def _schedule(columns: Columns, timezone: ZoneInfo, created_at: datetime) -> Schedule:
-    given = [name for name in ("cron", "every", "at") if columns.get(name) is not None]
-    if len(given) != 1:
-        problem = "give exactly one of cron, every and at"
-        raise FieldError("schedule", " and ".join(given) or None, problem, example="*/5 * * * *")
-    kind = given[0]
-    text = _text(kind, columns[kind])
-    limits = {
-        name: parse_instant(_text(name, columns[name]), timezone, name)
-        for name in ("start_at", "end_at")
-        if columns.get(name) is not None
+def _refuse_contradictions(
+    reader: Reader, timing: Timing, policies: Policies, surroundings: Surroundings
+) -> None:
+    expires, jitter = policies.expires, timing.jitter
+    if jitter is not None and isinstance(expires, timedelta) and expires <= jitter:
+        reader.refuse("expires", f"is not longer than jitter {reader.columns['jitter']!r}", "1h")
+    if surroundings.reports:
+        return
+    wants_reports = {
+        "overlap": policies.overlap != "allow",
+        "fixed_delay": timing.fixed_delay,
+        "on_failure": policies.on_failure != "continue",
     }
-    start_at, end_at = limits.get("start_at"), limits.get("end_at")
-    if start_at and end_at and end_at < start_at:
-        raise FieldError("end_at", columns["end_at"], f"before start_at {columns['start_at']!r}")
-    for name in ("dst_gap", "dst_fold"):
-        if columns.get(name) is not None and kind != "cron":
-            raise FieldError(name, columns[name], "only a cron schedule follows the wall clock")
-
-    schedule: Schedule
-    if kind == "cron":
-        schedule = parse_cron(
-            text, timezone, dst_gap=columns.get("dst_gap"), dst_fold=columns.get("dst_fold")
-        )
-    elif kind == "every":
-        anchor = start_at or created_at
-        schedule = IntervalSchedule(
-            parse_duration(text, "every"), anchor, include_anchor=start_at is not None
-        )
-        start_at = None
-    else:
-        schedule = OnceSchedule(parse_instant(text, timezone, "at"))
-    if start_at is None and end_at is None:
-        return schedule
-    return Limited(schedule, start_at, end_at)
+    for column in (column for column, wanted in wants_reports.items() if wanted):
+        reader.refuse(column, "needs workers that report, and celery.reports is false")
 
 
-def _task(reader: _Reader, entry: str) -> TaskSpec:
-    def word(column: str) -> str | None:
-        return reader.read(column, lambda text: _text(column, text))
-
+def _task(reader: Reader, entry: str) -> TaskSpec:
     reader.group(lambda: _routed(reader.columns))
     return TaskSpec(
         entry=entry,
         task=reader.read("task", _task_name, "") or "",
-        args=tuple(reader.read("args", lambda text: _json("args", text, list, "[1, 2]")) or ()),
-        kwargs=reader.read("kwargs", lambda text: _json("kwargs", text, dict, '{"key": "value"}')) or {},
-        headers=reader.read("headers", lambda text: _json("headers", text, dict, '{"key": "value"}')) or {},
-        link=reader.read("link", lambda text: _names("link", text)) or (),
-        link_error=reader.read("link_error", lambda text: _names("link_error", text)) or (),
-        queue=word("queue"),
-        exchange=word("exchange"),
-        routing_key=word("routing_key"),
-        serializer=word("serializer"),
-        compression=word("compression"),
-        priority=reader.read("priority", lambda value: _whole("priority", value, 0, _PRIORITY)),
-        time_limit=_seconds(reader, "time_limit"),
-        soft_time_limit=_seconds(reader, "soft_time_limit"),
-        ignore_result=reader.read("ignore_result", bool),
-        exchange_type=reader.read(
-            "exchange_type", lambda text: _one_of("exchange_type", text, ("direct", "topic"))
-        ),
+        args=tuple(reader.array("args") or ()),
+        kwargs=reader.table("kwargs") or {},
+        headers=reader.table("headers") or {},
+        link=reader.read("link", lambda value: _names("link", value)) or (),
+        link_error=reader.read("link_error", lambda value: _names("link_error", value)) or (),
+        queue=reader.text("queue"),
+        exchange=reader.text("exchange"),
+        routing_key=reader.text("routing_key"),
+        serializer=reader.text("serializer"),
+        compression=reader.text("compression"),
+        priority=reader.whole("priority", 0, _PRIORITY),
+        time_limit=reader.seconds("time_limit"),
+        soft_time_limit=reader.seconds("soft_time_limit"),
+        ignore_result=reader.boolean("ignore_result"),
+        exchange_type=reader.one_of("exchange_type", ("direct", "topic")),
     )
 
 
@@ -163,91 +132,50 @@ def _routed(columns: Columns) -> None:
         raise FieldError("exchange_type", columns["exchange_type"], "is of no use without exchange")
 
 
-def _policies(reader: _Reader, time_limit: float | None) -> Policies:
+def _policies(reader: Reader, time_limit: float | None) -> Policies:
     default = Policies()
     lost_after = max(LOST_AFTER, timedelta(seconds=2 * time_limit)) if time_limit else LOST_AFTER
     return Policies(
         expires=reader.read("expires", _expires) or default.expires,
-        misfire=reader.read("misfire", lambda text: _one_of("misfire", text, MISFIRES)) or default.misfire,
-        misfire_grace=reader.read("misfire_grace", lambda text: _duration("misfire_grace", text)),
-        misfire_limit=reader.read("misfire_limit", lambda n: _whole("misfire_limit", n, 1, _MISFIRE_LIMIT))
-        or default.misfire_limit,
-        overlap=reader.read("overlap", lambda text: _one_of("overlap", text, OVERLAPS)) or default.overlap,
-        lost_after=reader.read("lost_after", lambda text: _duration("lost_after", text)) or lost_after,
+        misfire=reader.one_of("misfire", MISFIRES) or default.misfire,
+        misfire_grace=reader.duration("misfire_grace"),
+        misfire_limit=reader.whole("misfire_limit", 1, _LIMIT) or default.misfire_limit,
+        overlap=reader.one_of("overlap", OVERLAPS) or default.overlap,
+        on_failure=reader.one_of("on_failure", ON_FAILURE) or default.on_failure,
+        failure_limit=reader.whole("failure_limit", 1, _LIMIT) or default.failure_limit,
+        on_lost=reader.one_of("on_lost", ON_LOST) or default.on_lost,
+        lost_after=reader.duration("lost_after") or lost_after,
     )
 
 
 def _name(value: Any) -> str:
-    text = _text("name", value)
-    if not text.strip() or text != text.strip() or not text.isprintable() or len(text) > NAME_LENGTH:
+    name = text("name", value)
+    if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > NAME_LENGTH:
         problem = f"1 to {NAME_LENGTH} printable characters, none of them blank at either end"
         raise FieldError("name", value, problem, example="nightly-backup")
-    return text
+    return name
 
 
 def _task_name(value: Any) -> str:
-    text = _text("task", value)
-    if not text or any(character.isspace() for character in text):
+    name = text("task", value)
+    if not name or any(character.isspace() for character in name):
         problem = "the name of a Celery task (or --shell, --http)"
         raise FieldError("task", value, problem, example="proj.tasks.cleanup")
-    return text
-
-
-def _text(field: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise FieldError(field, value, "text is wanted")
-    return value
-
-
-def _duration(field: str, value: Any) -> timedelta:
-    return parse_duration(_text(field, value), field)
-
-
-def _seconds(reader: _Reader, field: str) -> float | None:
-    duration = reader.read(field, lambda text: _duration(field, text))
-    return None if duration is None else duration.total_seconds()
+    return name
 
 
 def _expires(value: Any) -> timedelta | Any:
-    text = _text("expires", value)
-    if text in ("next", "never"):
-        return text
+    given = text("expires", value)
+    if given in ("next", "never"):
+        return given
     try:
-        return parse_duration(text, "expires")
+        return parse_duration(given, "expires")
     except FieldError as error:
         raise FieldError("expires", value, "a duration, 'next' or 'never'", example="10m") from error
 
 
-def _one_of(field: str, value: Any, allowed: tuple[_T, ...]) -> _T:
-    for choice in allowed:
-        if choice == value:
-            return choice
-    raise FieldError(field, value, f"one of {', '.join(map(str, allowed))}", example=str(allowed[0]))
-
-
-def _whole(field: str, value: Any, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise FieldError(field, value, f"a whole number from {least} to {most}")
-    return value
-
-
-def _json(field: str, value: Any, kind: type[_T], example: str) -> _T:
-    wanted = "a JSON array" if kind is list else "a JSON object"
-    try:
-        parsed = json.loads(_text(field, value), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise FieldError(field, value, f"not {wanted}: {error}", example=example) from error
-    if not isinstance(parsed, kind):
-        raise FieldError(field, value, f"not {wanted}", example=example)
-    return parsed
-
-
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
-
-
 def _names(field: str, value: Any) -> tuple[str, ...]:
-    names = [name.strip() for name in _text(field, value).split(",")]
+    names = [name.strip() for name in text(field, value).split(",")]
     if not all(names):
         raise FieldError(field, value, "task names separated by commas", example="proj.tasks.notify")
     return tuple(names)

@@ -1,32 +1,38 @@
 """What one look at an entry decides: fires to run, fires suppressed and why, the next fire.
 
-Pure: the same rules, cursor and instant give the same plan on every node, for ever.
+Pure: the same rules, cursor, facts and instant give the same plan on every node, for ever.
 
 An entry's history is a row of *periods*, one for each version since the entry was last planned. Fires
-are settled under the version that was valid at their instant, even if no daemon ran in between.
+are settled under the version that was valid at their instant, even if no daemon ran in between. A period
+is cut into *spans* where pausing begins or ends. A fire is settled once it is due, that is, with its
+jitter; one that an edit overtakes in between becomes a run all the same, to be published when it is due.
+
+In each span misfire, expiry and calendar decide, fire by fire; overlap and `max_runs` decide at the end,
+over the whole row of runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
+from itertools import groupby, islice, pairwise
 
 from beatd.planning.definition import Definition
 from beatd.planning.policies import LONGEST_EXPIRY, MISFIRE_AFTER, SHORTEST_EXPIRY
+from beatd.planning.timing import Timing, next_fire_time
 from beatd.schedules import Schedule
 
 #: Raised when a change of this module makes other plans from the same input.
-PLANNER = 1
+PLANNER = 2
 
 #: Most fires of one entry that one look settles singly; the entry stays due and the next look goes on.
 FIRES_A_LOOK = 500
 
-#: Counting a long row of fires stops here; the record then says "at least".
-COUNT_LIMIT = 1000
+#: Fires that a calendar drops are counted up to here; the record then says "at least".
+DROPPED_COUNTED = 10_000
 
-_JUST_BEFORE = timedelta(microseconds=1)
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,42 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Everything is paused from `since` until just before `until`; None: for the time being."""
+
+    since: datetime
+    until: datetime | None = None
+
+    def covers(self, instant: datetime) -> bool:
+        return self.since <= instant and (self.until is None or instant < self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What planning asks of the runs so far.
+
+    `open_run`: an earlier run of the entry is unfinished. `runs_made`: scheduled runs since the entry's
+    creation. `last_end`: when the last scheduled run ended; asked for where the delay is fixed.
+    """
+
+    open_run: bool = False
+    runs_made: int = 0
+    last_end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedRun:
+    """`held`: kept back until the unfinished run ends. `cancels`: the unfinished runs are to be ended for it.
+
+    A `due_time` ahead of the plan's instant is that of a fire which an edit overtook.
+    """
+
     version: int
     fire_time: datetime
     due_time: datetime
     expires_at: datetime | None
+    held: bool = False
+    cancels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +100,9 @@ class Suppression:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`planned_from` is the new cursor: every fire up to it is settled, and `version` held there.
-    `next_fire` is None where no more will come (completed, paused, broken, deleted).
+
+    `next_fire` is None where no more will come (completed, paused, broken, deleted), and while `waiting`:
+    for the end of a run, or for a boot. `next_due` is when the next fire is due.
     """
 
     runs: tuple[PlannedRun, ...]
@@ -71,67 +110,43 @@ class Plan:
     planned_from: datetime
     version: int
     next_fire: datetime | None
+    next_due: datetime | None = None
+    runs_made: int = 0
+    waiting: bool = False
 
     @property
     def last_fire(self) -> datetime | None:
         return self.runs[-1].fire_time if self.runs else None
 
 
-def plan(periods: Sequence[Period], planned_from: datetime, now: datetime, *, open_run: bool = False) -> Plan:
-    """Settles every fire in (planned_from, now] and finds the next.
+_NO_FACTS = Facts()
 
-    `periods` are in order, the last one is valid now. `open_run` tells whether an earlier run of the
-    entry is unfinished. A clock behind `planned_from` settles nothing, so no fire comes twice. Where
-    more than `FIRES_A_LOOK` fires are to be settled the plan ends early, and its next fire is due.
+
+def plan(
+    periods: Sequence[Period],
+    planned_from: datetime,
+    now: datetime,
+    facts: Facts = _NO_FACTS,
+    pauses: Sequence[Pause] = (),
+) -> Plan:
+    """Settles every fire in (planned_from, now] that is due and finds the next.
+
+    `periods` are in order, the last one is valid now; `pauses` are those of everything. A clock behind
+    `planned_from` settles nothing, so no fire comes twice. Where more than `FIRES_A_LOOK` fires are to be
+    settled the plan ends early, and its next fire is due.
     """
-    runs: list[PlannedRun] = []
-    suppressions: list[Suppression] = []
+    settling = _Settling(now, facts, pauses)
     cursor = planned_from
     for period, following in zip(periods, [*periods[1:], None], strict=True):
         after = max(cursor, period.since)
         until = now if following is None else min(now, following.since)
         if period.definition is None or until <= after:
             continue
-        settled = _settle(
-            period, after, until, now, open_run=open_run or bool(runs), most=FIRES_A_LOOK - len(runs)
-        )
-        runs += settled.runs
-        suppressions += settled.suppressions
-        cursor = settled.until
+        cursor = settling.settle(period, period.definition, after, until, overtaken=following is not None)
         if cursor < until:
-            return _plan(periods, runs, suppressions, cursor, now, period)
+            return settling.conclude(period, cursor)
     latest = periods[-1]
-    return _plan(periods, runs, suppressions, max(cursor, min(now, latest.since)), now, latest)
-
-
-def _plan(
-    periods: Sequence[Period],
-    runs: list[PlannedRun],
-    suppressions: list[Suppression],
-    cursor: datetime,
-    now: datetime,
-    period: Period,
-) -> Plan:
-    runs, superseded = _one_latest(periods, runs, now)
-    next_fire = _next_of(period, max(cursor, period.since))
-    return Plan(tuple(runs), (*suppressions, *superseded), cursor, period.version, next_fire)
-
-
-def _one_latest(
-    periods: Sequence[Period], runs: list[PlannedRun], now: datetime
-) -> tuple[list[PlannedRun], list[Suppression]]:
-    """Under `latest` all missed fires become one run, also where an edit lies between them."""
-    if len(periods) == 1:
-        return runs, []
-    latest = {
-        period.version
-        for period in periods
-        if period.definition is not None and period.definition.policies.misfire == "latest"
-    }
-    missed = [run for run in runs if run.version in latest and now - run.fire_time > MISFIRE_AFTER]
-    dropped = missed[:-1]
-    records = [Suppression(run.version, "misfire", 1, True, run.fire_time, run.fire_time) for run in dropped]
-    return [run for run in runs if run not in dropped], records
+    return settling.conclude(latest, max(cursor, min(now, latest.since)))
 
 
 def expires_at(definition: Definition, fire_time: datetime) -> datetime | None:
@@ -141,21 +156,272 @@ def expires_at(definition: Definition, fire_time: datetime) -> datetime | None:
         return None
     if isinstance(expires, timedelta):
         return fire_time + expires
-    following = next_fire_time(definition.schedule, fire_time)
+    following = definition.timing.following(fire_time)
     if following is None:
         return fire_time + LONGEST_EXPIRY
     return fire_time + min(max(following - fire_time, SHORTEST_EXPIRY), LONGEST_EXPIRY)
 
 
-@lru_cache(maxsize=50_000)
-def next_fire_time(schedule: Schedule, after: datetime) -> datetime | None:
-    """Equal rules share one computation: many entries have few distinct rules, due at the same instants."""
-    return schedule.next_fire_time(after)
+@dataclass(slots=True)
+class _Fire:
+    """A fire that may become a run; `reason` says why it does not."""
+
+    run: PlannedRun
+    definition: Definition
+    reason: str | None
+
+    def late(self, now: datetime) -> timedelta:
+        return now - self.run.due_time
 
 
-def forget() -> None:
-    """Forgets computed fire times: the zone data that they came from is another now."""
-    next_fire_time.cache_clear()
+class _Settling:
+    """One plan in the making."""
+
+    def __init__(self, now: datetime, facts: Facts, pauses: Sequence[Pause]) -> None:
+        self._now = now
+        self._facts = facts
+        self._pauses = pauses
+        #: the fires that are looked at one by one, in order
+        self._fires: list[_Fire] = []
+        self._suppressions: list[Suppression] = []
+
+    def settle(
+        self, period: Period, definition: Definition, after: datetime, until: datetime, *, overtaken: bool
+    ) -> datetime:
+        """The fires of one period in (after, until]; returns the instant up to which they are settled."""
+        if _is_complete(definition, self._facts.runs_made):
+            return until
+        schedule = self._schedule(definition)
+        cursor = after
+        for start, end, reason in self._spans(definition, after, until):
+            if reason is None:
+                limit = end
+                if not overtaken and end == until:
+                    limit = max(start, _due_until(definition.timing, schedule, start, end))
+                cursor = self._settle_span(period, definition, schedule, start, limit)
+                if cursor < end:
+                    break
+            else:
+                self._suppress(period, reason, schedule, start, end)
+                cursor = end
+        self._record_dropped(period, schedule, after, cursor)
+        return cursor
+
+    def conclude(self, period: Period, cursor: datetime) -> Plan:
+        self._supersede_missed()
+        runs = self._start()
+        made = self._facts.runs_made + len(runs)
+        waiting = self._is_waiting(period.definition, runs)
+        next_fire = None if waiting else self._next(period, max(cursor, period.since), made)
+        next_due = None
+        if next_fire is not None and period.definition is not None:
+            next_due = period.definition.timing.due_time(next_fire)
+        return Plan(
+            tuple(runs),
+            (*self._suppressions, *self._records()),
+            cursor,
+            period.version,
+            next_fire,
+            next_due,
+            made,
+            waiting,
+        )
+
+    # Spans
+
+    def _spans(
+        self, definition: Definition, after: datetime, until: datetime
+    ) -> Iterator[tuple[datetime, datetime, str | None]]:
+        """(after, until] cut where pausing begins or ends; with the reason why nothing fires in each."""
+        cuts = {until}
+        if definition.paused_until is not None:
+            cuts.add(definition.paused_until - _TICK)
+        for pause in self._pauses:
+            cuts.add(pause.since - _TICK)
+            if pause.until is not None:
+                cuts.add(pause.until - _TICK)
+        ends = sorted(cut for cut in cuts if after < cut <= until)
+        start, reason = after, self._paused(definition, ends[0])
+        for end, following in pairwise(ends):
+            next_reason = self._paused(definition, following)
+            if next_reason != reason:
+                yield start, end, reason
+                start, reason = end, next_reason
+        yield start, until, reason
+
+    def _paused(self, definition: Definition, instant: datetime) -> str | None:
+        """Why nothing fires at this instant."""
+        if not definition.enabled:
+            return "paused"
+        if definition.paused_until is not None and instant < definition.paused_until:
+            return "paused"
+        if any(pause.covers(instant) for pause in self._pauses):
+            return "all paused"
+        return None
+
+    def _settle_span(
+        self, period: Period, definition: Definition, schedule: Schedule, after: datetime, until: datetime
+    ) -> datetime:
+        if definition.timing.fixed_delay and self._facts.open_run:
+            return until  # nothing fires before the run that is under way has ended
+        first = next_fire_time(schedule, after)
+        if first is None or first > until:
+            return until
+        room = FIRES_A_LOOK - len(self._fires)
+        if room <= 0:
+            return after
+        fires: list[datetime] = []
+        missed_until = min(until, self._now - MISFIRE_AFTER - _TICK)
+        if first <= missed_until:
+            missed_until = _due_until(definition.timing, schedule, after, missed_until)
+        if first <= missed_until:
+            fires = _chosen_misfires(definition, schedule, after, missed_until)
+            self._suppress(period, "misfire", schedule, after, fires[0] - _TICK if fires else missed_until)
+            after = missed_until
+        fires += _fire_times(schedule, after, until)
+        if len(fires) > room:
+            fires = fires[:room]
+            until = fires[-1]
+        self._fires += [self._judged(period, definition, fire_time) for fire_time in fires]
+        return until
+
+    def _judged(self, period: Period, definition: Definition, fire_time: datetime) -> _Fire:
+        due_time = definition.timing.due_time(fire_time)
+        run = PlannedRun(period.version, fire_time, due_time, expires_at(definition, fire_time))
+        return _Fire(run, definition, _unusable(definition, run, self._now))
+
+    # The row of fires as a whole
+
+    def _supersede_missed(self) -> None:
+        """Under `latest` all missed fires become one run, also where an edit or a pause lies between them."""
+        missed = [
+            fire
+            for fire in self._fires
+            if fire.definition.policies.misfire == "latest" and fire.late(self._now) > MISFIRE_AFTER
+        ]
+        for fire in missed[:-1]:
+            fire.reason = "misfire"
+
+    def _start(self) -> list[PlannedRun]:
+        """The runs that start, beside an unfinished one and beside each other; the others get their reason.
+
+        After the last run that `max_runs` allows, and after a run from whose end the next fire is counted,
+        there are no more fires.
+        """
+        started: list[_Fire] = []
+        fires: list[_Fire] = []
+        for fire in self._fires:
+            made = self._facts.runs_made + len(started)
+            if _is_complete(fire.definition, made) or (fire.definition.timing.fixed_delay and started):
+                continue
+            fires.append(fire)
+            if fire.reason is None:
+                self._overlap(started, fire)
+        self._fires = fires
+        return [fire.run for fire in started]
+
+    def _overlap(self, started: list[_Fire], fire: _Fire) -> None:
+        overlap = fire.definition.policies.overlap
+        unfinished = self._facts.open_run or bool(started)
+        if overlap == "skip" and unfinished:
+            fire.reason = "overlap"
+            return
+        if overlap == "queue" and unfinished:
+            if started and started[-1].run.held:
+                started.pop().reason = "overlap"  # of those held back the newest wins
+            fire.run = replace(fire.run, held=True)
+        elif overlap == "cancel":
+            if started:
+                started.pop().reason = "overlap"  # it would be started only to be ended
+            fire.run = replace(fire.run, cancels=self._facts.open_run or bool(started))
+        started.append(fire)
+
+    # What comes
+
+    def _is_waiting(self, definition: Definition | None, runs: Sequence[PlannedRun]) -> bool:
+        if definition is None or _is_complete(definition, self._facts.runs_made + len(runs)):
+            return False
+        if definition.timing.fixed_delay:
+            return self._facts.open_run or bool(runs)
+        return definition.timing.at_boot
+
+    def _next(self, period: Period, after: datetime, made: int) -> datetime | None:
+        definition = period.definition
+        if definition is None or not definition.enabled or _is_complete(definition, made):
+            return None
+        schedule = self._schedule(definition)
+        if definition.paused_until is not None:
+            after = max(after, definition.paused_until - _TICK)
+        fire_time = next_fire_time(schedule, after)
+        for pause in self._pauses:
+            if pause.until is not None and fire_time is not None and pause.covers(fire_time):
+                fire_time = next_fire_time(schedule, pause.until - _TICK)
+        return fire_time
+
+    def _schedule(self, definition: Definition) -> Schedule:
+        if definition.timing.fixed_delay:
+            return definition.timing.delayed_from(self._facts.last_end)
+        return definition.schedule
+
+    # Records
+
+    def _records(self) -> Iterator[Suppression]:
+        """Of the fires that were looked at one by one: neighbours with one reason in one record."""
+        for (version, reason), fires in groupby(
+            (fire for fire in self._fires if fire.reason), key=lambda fire: (fire.run.version, fire.reason)
+        ):
+            times = [fire.run.fire_time for fire in fires]
+            yield Suppression(version, str(reason), len(times), True, times[0], times[-1])
+
+    def _suppress(
+        self, period: Period, reason: str, schedule: Schedule, after: datetime, until: datetime
+    ) -> None:
+        """Counts the fires in (after, until], if there are any."""
+        first = next_fire_time(schedule, after)
+        if first is None or first > until:
+            return
+        count = schedule.count(after, until)
+        last = _newest(schedule, after, until, 1)[0]
+        self._suppressions.append(Suppression(period.version, reason, count.number, count.exact, first, last))
+
+    def _record_dropped(self, period: Period, schedule: Schedule, after: datetime, until: datetime) -> None:
+        dropped = list(islice(schedule.dropped(after, until), DROPPED_COUNTED + 1))
+        if dropped:
+            exact = len(dropped) <= DROPPED_COUNTED
+            self._suppressions.append(
+                Suppression(period.version, "calendar", len(dropped), exact, dropped[0], dropped[-1])
+            )
+
+
+def _is_complete(definition: Definition, made: int) -> bool:
+    return definition.timing.max_runs is not None and made >= definition.timing.max_runs
+
+
+def _chosen_misfires(
+    definition: Definition, schedule: Schedule, after: datetime, until: datetime
+) -> list[datetime]:
+    """The missed fires that the misfire policy would still run, oldest first."""
+    policies = definition.policies
+    wanted = {"skip": 0, "latest": 1, "all": policies.misfire_limit}[policies.misfire]
+    return _newest(schedule, after, until, wanted)
+
+
+def _unusable(definition: Definition, run: PlannedRun, now: datetime) -> str | None:
+    if run.expires_at is not None and run.expires_at <= now:
+        return "expired"
+    grace = definition.policies.misfire_grace
+    return "misfire" if grace is not None and now - run.due_time > max(grace, MISFIRE_AFTER) else None
+
+
+def _due_until(timing: Timing, schedule: Schedule, after: datetime, limit: datetime) -> datetime:
+    """Up to where in (after, limit] every fire is due by `limit`. Only the last of them can be due later:
+    jitter stays below the distance to the next."""
+    if timing.jitter is None:
+        return limit
+    for fire_time in _newest(schedule, after, limit, 1):
+        if timing.due_time(fire_time) > limit:
+            return fire_time - _TICK
+    return limit
 
 
 def _fire_times(schedule: Schedule, after: datetime, until: datetime) -> Iterator[datetime]:
@@ -164,74 +430,6 @@ def _fire_times(schedule: Schedule, after: datetime, until: datetime) -> Iterato
     while fire_time is not None and fire_time <= until:
         yield fire_time
         fire_time = next_fire_time(schedule, fire_time)
-
-
-def _next_of(period: Period, after: datetime) -> datetime | None:
-    if period.definition is None or not period.definition.enabled:
-        return None
-    return next_fire_time(period.definition.schedule, after)
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    runs: list[PlannedRun]
-    suppressions: list[Suppression]
-    until: datetime
-
-
-def _settle(
-    period: Period, after: datetime, until: datetime, now: datetime, *, open_run: bool, most: int
-) -> _Settled:
-    """The fires of one period, in (after, until]; those up to the plan's `until` if they are too many."""
-    definition = period.definition
-    first = next_fire_time(definition.schedule, after) if definition else None
-    if definition is None or first is None or first > until:
-        return _Settled([], [], until)
-    if not definition.enabled:
-        return _Settled([], _counted(period, "paused", definition.schedule, after, until), until)
-    if most <= 0:
-        return _Settled([], [], after)
-
-    missed_until = min(until, now - MISFIRE_AFTER - _JUST_BEFORE)
-    suppressions: list[Suppression] = []
-    chosen: list[datetime] = []
-    if first <= missed_until:
-        chosen = _chosen_misfires(definition, after, missed_until)
-        passed_over = chosen[0] - _JUST_BEFORE if chosen else missed_until
-        suppressions += _counted(period, "misfire", definition.schedule, after, passed_over)
-        after = missed_until
-    fires = [*chosen, *_fire_times(definition.schedule, after, until)]
-    if len(fires) > most:
-        fires = fires[:most]
-        until = fires[-1]
-
-    usable: list[PlannedRun] = []
-    reasons: list[tuple[str, datetime]] = []
-    for fire_time in fires:
-        reason = _unusable(definition, fire_time, now)
-        if reason is None and definition.policies.overlap == "skip" and (open_run or usable):
-            reason = "overlap"
-        if reason is None:
-            usable.append(PlannedRun(period.version, fire_time, fire_time, expires_at(definition, fire_time)))
-        else:
-            reasons.append((reason, fire_time))
-    return _Settled(usable, suppressions + _grouped(period, reasons), until)
-
-
-def _chosen_misfires(definition: Definition, after: datetime, until: datetime) -> list[datetime]:
-    """The missed fires that the misfire policy would still run, oldest first."""
-    policies = definition.policies
-    wanted = {"skip": 0, "latest": 1, "all": policies.misfire_limit}[policies.misfire]
-    return _newest(definition.schedule, after, until, wanted)
-
-
-def _unusable(definition: Definition, fire_time: datetime, now: datetime) -> str | None:
-    expiry = expires_at(definition, fire_time)
-    if expiry is not None and expiry <= now:
-        return "expired"
-    grace = definition.policies.misfire_grace
-    late = now - fire_time
-    return "misfire" if grace is not None and late > max(grace, MISFIRE_AFTER) else None
 
 
 def _newest(schedule: Schedule, after: datetime, until: datetime, wanted: int) -> list[datetime]:
@@ -249,24 +447,3 @@ def _newest(schedule: Schedule, after: datetime, until: datetime, wanted: int) -
         if len(found) >= wanted or start == after:
             return found[-wanted:]
         window *= 2
-
-
-def _counted(
-    period: Period, reason: str, schedule: Schedule, after: datetime, until: datetime
-) -> list[Suppression]:
-    first = next_fire_time(schedule, after)
-    if first is None or first > until:
-        return []
-    count = schedule.count(after, until, COUNT_LIMIT)
-    last = _newest(schedule, after, until, 1)[0]
-    return [Suppression(period.version, reason, count, count < COUNT_LIMIT, first, last)]
-
-
-def _grouped(period: Period, reasons: Iterable[tuple[str, datetime]]) -> list[Suppression]:
-    by_reason: dict[str, list[datetime]] = {}
-    for reason, fire_time in reasons:
-        by_reason.setdefault(reason, []).append(fire_time)
-    return [
-        Suppression(period.version, reason, len(fires), True, fires[0], fires[-1])
-        for reason, fires in by_reason.items()
-    ]

@@ -12,7 +12,8 @@ from beatd.errors import InvalidInput
 from beatd.planning.definition import parse_definition
 from beatd.planning.policies import Policies
 from beatd.planning.task import TaskSpec, run_id
-from beatd.schedules import IntervalSchedule, Limited, OnceSchedule
+from beatd.planning.timing import Surroundings
+from beatd.schedules import IntervalSchedule, Limited, OnceSchedule, parse_date_set
 
 CREATED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINIMAL = {"name": "backup", "cron": "0 3 * * *", "task": "proj.backup"}
@@ -28,7 +29,7 @@ def test_everything_has_a_default() -> None:
 
 
 def test_the_zone_of_an_entry_that_names_none_is_the_configuration_s() -> None:
-    definition = parse_definition(MINIMAL, created_at=CREATED, default_timezone="Europe/Berlin")
+    definition = parse_definition(MINIMAL, created_at=CREATED, surroundings=Surroundings("Europe/Berlin"))
     assert definition.timezone == ZoneInfo("Europe/Berlin")
     assert definition.schedule.next_fire_time(CREATED) == datetime(2026, 3, 2, 2, tzinfo=UTC)
 
@@ -114,7 +115,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"name": "a\nb"}, "name: 'a\\nb'"),
     ({"name": None}, "name"),
     ({"cron": "61 * * * *"}, "cron: '61 * * * *'"),
-    ({"cron": None}, "schedule: None: give exactly one of cron, every and at"),
+    ({"cron": None}, "schedule: None: give exactly one of cron, every, at, calendar_every, solar and custom"),
     ({"every": "5m"}, "schedule: 'cron and every': give exactly one"),
     ({"cron": None, "every": "5"}, "every: '5'"),
     ({"cron": None, "at": "tomorrow"}, "at: 'tomorrow'"),
@@ -140,8 +141,34 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"exchange_type": "topic"}, "exchange_type: 'topic': is of no use without exchange"),
     ({"link": "a,,b"}, "link: 'a,,b': task names separated by commas"),
     ({"start_at": "2026-03-03", "end_at": "2026-03-02"}, "end_at: '2026-03-02': before start_at"),
-    ({"cron": None, "every": "1h", "dst_gap": "skip"}, "dst_gap: 'skip': only a cron schedule"),
+    (
+        {"cron": None, "every": "1h", "dst_gap": "skip"},
+        "dst_gap: 'skip': is for cron and",
+    ),
     ({"queue": 5}, "queue: 5: text is wanted"),
+    ({"jitter": "25h"}, "jitter: '25h': is longer than a day; for example '5m'"),
+    ({"jitter": "10m", "expires": "10m"}, "expires: '10m': is not longer than jitter '10m'"),
+    ({"max_runs": 0}, "max_runs: 0: a whole number from 1 to 1000000000; for example '10'"),
+    ({"failure_limit": 0}, "failure_limit: 0: a whole number from 1 to 1000"),
+    ({"on_failure": "stop"}, "on_failure: 'stop': one of continue, pause"),
+    ({"on_lost": "again"}, "on_lost: 'again': one of continue, rerun"),
+    ({"fixed_delay": True}, "fixed_delay: True: is for every only"),
+    ({"time": "09:00"}, "time: '09:00': is for calendar_every only"),
+    ({"day": "last"}, "day: 'last': is for calendar_every only"),
+    ({"latitude": "52"}, "latitude: '52': is for solar only"),
+    ({"cron": None, "solar": "dawn", "latitude": "52"}, "longitude: None: is wanted with solar"),
+    ({"cron": None, "solar": "dawn", "longitude": "13"}, "latitude: None: is wanted with solar"),
+    ({"custom_args": "{}"}, "custom_args: '{}': is for custom only"),
+    ({"cron": None, "custom": "shifts", "custom_args": "[]"}, "custom_args: '[]': not a JSON object"),
+    ({"host": "db1"}, "host: 'db1': is for cron '@reboot'"),
+    ({"cron": "@reboot", "host": 5}, "host: 5: text is wanted"),
+    ({"cron": "@reboot", "jitter": "5m"}, "jitter: '5m': means nothing for cron '@reboot'"),
+    ({"cron": "@reboot", "end_at": "2027-01-01"}, "end_at: '2027-01-01': means nothing for cron '@reboot'"),
+    ({"calendar": "works"}, "calendar: 'works': there is no such calendar; there are: none"),
+    ({"calendar_action": "next"}, "calendar_action: 'next': is of no use without calendar"),
+    ({"cron": "0 0 1 1 *", "end_at": "2026-12-01"}, "end_at: '2026-12-01': no fire time comes before it"),
+    ({"cron": None, "at": "2026-04-01", "end_at": "2026-03-31"}, "end_at: '2026-03-31': no fire time comes"),
+    ({"paused_until": "soon"}, "paused_until: 'soon': is not a date and time"),
 ]
 
 
@@ -179,3 +206,41 @@ def test_a_long_wrong_value_is_shown_in_part() -> None:
         parse_definition({**MINIMAL, "args": "x" * 100_000}, created_at=CREATED)
     assert len(str(caught.value)) < 500
     assert "(100002 characters)" in str(caught.value)
+
+
+WITHOUT_REPORTS = [
+    ({"overlap": "skip"}, "overlap: 'skip': needs workers that report, and celery.reports is false"),
+    ({"on_failure": "pause"}, "on_failure: 'pause': needs workers that report"),
+    ({"cron": None, "every": "5m", "fixed_delay": True}, "fixed_delay: True: needs workers that report"),
+]
+
+
+@pytest.mark.parametrize(("columns", "message"), WITHOUT_REPORTS)
+def test_what_hangs_on_the_end_of_runs_needs_reports(columns: dict[str, Any], message: str) -> None:
+    assert parse_definition({**MINIMAL, **columns}, created_at=CREATED).name == MINIMAL["name"]
+    with pytest.raises(InvalidInput) as caught:
+        parse_definition({**MINIMAL, **columns}, created_at=CREATED, surroundings=Surroundings(reports=False))
+    [finding] = caught.value.findings
+    assert message in str(finding)
+
+
+def test_an_unknown_calendar_names_one_that_may_have_been_meant() -> None:
+    known = Surroundings(calendars={"holidays-de": parse_date_set("2026-12-25", None, None, None)})
+    with pytest.raises(InvalidInput, match="did you mean 'holidays-de'"):
+        parse_definition({**MINIMAL, "calendar": "holiday-de"}, created_at=CREATED, surroundings=known)
+
+
+@pytest.mark.parametrize(
+    ("columns", "awaits"),
+    [
+        ({}, False),
+        ({"overlap": "skip"}, False),
+        ({"overlap": "queue"}, True),
+        ({"overlap": "cancel"}, True),
+        ({"on_failure": "pause"}, True),
+        ({"on_lost": "rerun"}, False),
+        ({"cron": None, "every": "5m", "fixed_delay": True}, True),
+    ],
+)
+def test_which_entries_await_the_end_of_their_runs(columns: dict[str, Any], awaits: bool) -> None:
+    assert parse_definition({**MINIMAL, **columns}, created_at=CREATED).awaits_end is awaits

@@ -1,0 +1,173 @@
+"""max_runs, a fixed delay, a boot, jitter, calendars: what bounds and shifts a row of fires."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from beatd.planning.plan import DROPPED_COUNTED
+from tests.planning.stories import at, entry, fires, look, suppressed
+
+# max_runs
+
+
+def test_after_max_runs_nothing_fires_and_nothing_is_missed() -> None:
+    definition = entry(max_runs=3, misfire="all", expires="never")
+    decided = look(definition, "2026-03-10T10:30", "2026-03-10T16:30", runs_made=1)
+    assert fires(decided) == ["10 11:00", "10 12:00"]
+    assert (decided.runs_made, decided.next_fire, decided.waiting) == (3, None, False)
+    assert decided.suppressions == ()
+    again = look(definition, "2026-03-10T16:30", "2026-03-11T16:30", runs_made=3)
+    assert (again.runs, again.suppressions, again.next_fire) == ((), (), None)
+
+
+def test_max_runs_counts_runs_and_not_the_fires_that_were_missed() -> None:
+    decided = look(entry(max_runs=1, expires="never"), "2026-03-10T10:30", "2026-03-10T13:30")
+    assert fires(decided) == ["10 13:00"]
+    assert suppressed(decided) == [("misfire", 2, "10 11:00", "10 12:00")]
+    assert decided.next_fire is None
+
+
+def test_a_later_version_may_allow_more_runs() -> None:
+    versions = [
+        ("2026-03-01T00:00", entry(max_runs=1, misfire="all", expires="never")),
+        ("2026-03-10T13:30", entry(max_runs=3, misfire="all", expires="never")),
+    ]
+    decided = look(versions, "2026-03-10T10:30", "2026-03-10T15:00:10")
+    assert fires(decided) == ["10 11:00", "10 14:00", "10 15:00"]
+    assert (decided.suppressions, decided.next_fire) == ((), None)
+
+
+# fixed_delay
+
+
+def test_a_fixed_delay_starts_from_the_creation_and_goes_on_from_the_end_of_the_run() -> None:
+    definition = entry(every="1h", fixed_delay=True)
+    first = look(definition, "2026-03-01T00:00", "2026-03-01T01:00:01")
+    assert fires(first) == ["01 01:00"]
+    assert (first.next_fire, first.waiting) == (None, True)
+    under_way = look(definition, "2026-03-01T01:00:01", "2026-03-01T05:00", open_run=True)
+    assert (under_way.runs, under_way.suppressions) == ((), ())
+    assert (under_way.next_fire, under_way.waiting) == (None, True)
+    ended = look(definition, "2026-03-01T05:00", "2026-03-01T05:12:31", last_end=at("2026-03-01T05:12:30"))
+    assert (ended.runs, ended.waiting) == ((), False)
+    assert ended.next_fire == at("2026-03-01T06:12:30")
+
+
+def test_a_fixed_delay_runs_at_its_start_first() -> None:
+    definition = entry(every="1h", fixed_delay=True, start_at="2026-03-05T09:00Z")
+    assert look(definition, "2026-03-01T00:00", "2026-03-01T00:10").next_fire == at("2026-03-05T09:00")
+    assert fires(look(definition, "2026-03-01T00:10", "2026-03-05T09:00")) == ["05 09:00"]
+
+
+@pytest.mark.parametrize(
+    ("misfire", "runs", "records"),
+    [
+        ("latest", ["01 05:30"], [("misfire", 3, "01 02:30", "01 04:30")]),
+        ("all", ["01 02:30"], []),
+        ("skip", [], [("misfire", 4, "01 02:30", "01 05:30")]),
+    ],
+)
+def test_an_outage_of_a_fixed_delay_leaves_at_most_one_run(
+    misfire: str, runs: list[str], records: list[tuple[str, int, str, str]]
+) -> None:
+    definition = entry(every="1h", fixed_delay=True, misfire=misfire, expires="never")
+    decided = look(definition, "2026-03-01T01:40", "2026-03-01T05:45", last_end=at("2026-03-01T01:30"))
+    assert fires(decided) == runs
+    assert suppressed(decided) == records
+    assert decided.waiting is bool(runs)
+    assert decided.next_fire == (None if runs else at("2026-03-01T06:30"))
+
+
+def test_a_run_of_a_fixed_delay_expires_when_the_next_could_come_if_it_took_no_time() -> None:
+    definition = entry(every="1h", fixed_delay=True)
+    [run] = look(definition, "2026-03-01T01:40", "2026-03-01T02:30", last_end=at("2026-03-01T01:30")).runs
+    assert run.expires_at == at("2026-03-01T03:30")
+
+
+def test_a_fixed_delay_with_max_runs_completes() -> None:
+    decided = look(entry(every="1h", fixed_delay=True, max_runs=1), "2026-03-01T00:00", "2026-03-01T01:00")
+    assert fires(decided) == ["01 01:00"]
+    assert (decided.next_fire, decided.waiting) == (None, False)
+
+
+# boot
+
+
+def test_a_boot_has_no_fire_ahead_and_is_not_completed() -> None:
+    decided = look(entry(cron="@reboot"), "2026-03-01T00:00", "2026-03-10T01:00")
+    assert (decided.runs, decided.next_fire, decided.waiting) == ((), None, True)
+
+
+# jitter
+
+
+def test_a_fire_is_settled_when_it_is_due_and_expires_by_its_fire_time() -> None:
+    definition = entry(jitter="30m")
+    due = definition.timing.due_time(at("2026-03-10T11:00"))
+    assert at("2026-03-10T11:00") < due < at("2026-03-10T11:30")
+    just_before = (due - timedelta(microseconds=1)).replace(tzinfo=None).isoformat()
+    early = look(definition, "2026-03-10T10:50", just_before)
+    assert early.runs == early.suppressions == ()
+    assert (early.next_fire, early.next_due) == (at("2026-03-10T11:00"), due)
+    assert early.planned_from < at("2026-03-10T11:00")
+    [run] = look(definition, "2026-03-10T10:50", due.replace(tzinfo=None).isoformat()).runs
+    assert (run.fire_time, run.due_time) == (at("2026-03-10T11:00"), due)
+    assert run.expires_at == at("2026-03-10T12:00")
+
+
+def test_an_edit_between_fire_and_due_time_leaves_the_run() -> None:
+    definition = entry(jitter="30m", name="backup")
+    due = definition.timing.due_time(at("2026-03-10T11:00"))
+    edited = due - timedelta(seconds=1)
+    versions = [
+        ("2026-03-01T00:00", definition),
+        (edited.replace(tzinfo=None).isoformat(), entry(cron="30 * * * *", enabled=False)),
+    ]
+    decided = look(versions, "2026-03-10T10:50", edited.replace(tzinfo=None).isoformat())
+    [run] = decided.runs
+    assert (run.version, run.fire_time, run.due_time) == (1, at("2026-03-10T11:00"), due)
+    assert decided.next_fire is None
+
+
+def test_what_is_late_is_late_from_its_due_time_on() -> None:
+    definition = entry(jitter="30m", misfire="skip", expires="never")
+    due = definition.timing.due_time(at("2026-03-10T11:00"))
+    [run] = look(definition, "2026-03-10T10:50", f"{due + timedelta(seconds=60):%Y-%m-%dT%H:%M:%S.%f}").runs
+    assert run.fire_time == at("2026-03-10T11:00")
+    late = look(definition, "2026-03-10T10:50", f"{due + timedelta(seconds=61):%Y-%m-%dT%H:%M:%S.%f}")
+    assert suppressed(late) == [("misfire", 1, "10 11:00", "10 11:00")]
+
+
+def test_jitter_stays_below_the_distance_to_the_next_fire() -> None:
+    definition = entry(cron="* * * * *", jitter="6h")
+    fire_time = at("2026-03-10T11:00")
+    for _ in range(500):
+        due = definition.timing.due_time(fire_time)
+        assert fire_time <= due < fire_time + timedelta(minutes=1)
+        fire_time += timedelta(minutes=1)
+
+
+# calendars
+
+
+def test_fires_that_the_calendar_drops_are_one_record() -> None:
+    definition = entry(calendar="holidays", misfire="all", expires="never")
+    decided = look(definition, "2026-03-09T22:30", "2026-03-12T00:00:10")
+    assert fires(decided) == ["09 23:00", "12 00:00"]
+    assert suppressed(decided) == [("calendar", 48, "10 00:00", "11 23:00")]
+
+
+def test_the_next_fire_and_the_expiry_pass_over_what_the_calendar_drops() -> None:
+    decided = look(entry(calendar="holidays"), "2026-03-09T22:30", "2026-03-09T23:00")
+    [run] = decided.runs
+    assert run.expires_at == at("2026-03-10T23:00")
+    assert decided.next_fire == at("2026-03-12T00:00")
+
+
+def test_very_many_dropped_fires_are_counted_to_a_bound() -> None:
+    definition = entry(cron="* * * * * *", calendar="holidays")
+    decided = look(definition, "2026-03-09T23:59:59", "2026-03-11T00:00")
+    [record] = decided.suppressions
+    assert (record.reason, record.count, record.exact) == ("calendar", DROPPED_COUNTED + 1, False)
