@@ -72,11 +72,9 @@ def parse_definition(
     timing = parse_timing(reader, name, created_at, surroundings)
     task = _task(reader, name)
     policies = _policies(reader, task.time_limit)
-    paused_until = timing and reader.read(
-        "paused_until",
-        lambda value: parse_instant(text("paused_until", value), timing.timezone, "paused_until"),
-    )
+    paused_until = None
     if timing is not None:
+        paused_until = reader.read("paused_until", lambda value: _instant("paused_until", value, timing))
         _refuse_contradictions(reader, timing, policies, surroundings)
     if timing is None or reader.findings:
         raise InvalidInput(reader.findings)
@@ -162,6 +160,10 @@ def _task_name(value: Any) -> str:
         problem = "the name of a Celery task (or --shell, --http)"
         raise FieldError("task", value, problem, example="proj.tasks.cleanup")
     return name
+
+
+def _instant(field: str, value: Any, timing: Timing) -> datetime:
+    return parse_instant(text(field, value), timing.timezone, field)
 
 
 def _expires(value: Any) -> timedelta | Any:
