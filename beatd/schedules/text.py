@@ -1,8 +1,10 @@
-"""Durations, instants and zone names, as people write and read them."""
+"""Durations, instants, times of day, dates and zone names, as people write and read them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from beatd import durations, zones
@@ -12,6 +14,9 @@ from beatd.schedules.wallclock import instant_of
 
 #: What `parse_duration` reads.
 format_duration = durations.format
+
+_TIME = re.compile(r"([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def parse_duration(text: str, field: str) -> timedelta:
@@ -49,6 +54,50 @@ def parse_instant(text: str, timezone: ZoneInfo, field: str) -> datetime:
 def format_instant(instant: datetime) -> str:
     """`2026-03-29T01:00:00Z`; with microseconds where there are any."""
     return as_utc(instant).replace(tzinfo=None).isoformat() + "Z"
+
+
+def parse_time(text: str, field: str) -> time:
+    """`09:00` or `09:00:30`, a time of day from 00:00 to 23:59:59.
+
+    Raises FieldError of the given field.
+    """
+    match = _TIME.fullmatch(text.strip())
+    try:
+        if match:
+            hour, minute, second = (int(part or 0) for part in match.groups())
+            return time(hour, minute, second)
+    except ValueError:
+        pass
+    problem = "is not a time of day, HH:MM or HH:MM:SS from 00:00 to 23:59:59"
+    raise FieldError(field, text, problem, example="09:00")
+
+
+def format_time(wall: time) -> str:
+    """`09:00`; with seconds where there are any."""
+    return wall.isoformat("seconds" if wall.second else "minutes")
+
+
+def parse_date(text: str, field: str) -> date:
+    """`2026-12-24`.
+
+    Raises FieldError of the given field.
+    """
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise FieldError(field, text, "is not a date of the calendar, YYYY-MM-DD", example="2026-12-24")
+
+
+def parse_choice(value: str, allowed: Sequence[str], field: str) -> str:
+    """One of the allowed words.
+
+    Raises FieldError of the given field.
+    """
+    if value not in allowed:
+        raise FieldError(field, value, f"must be one of {', '.join(allowed)}", example=allowed[0])
+    return value
 
 
 def parse_zone(name: str, field: str = "timezone") -> ZoneInfo:

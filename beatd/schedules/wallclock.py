@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -31,6 +31,8 @@ LARGEST_SHIFT = timedelta(hours=3)
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _NO_SHIFT = timedelta(0)
+#: Further than any zone is from UTC and than any shift goes.
+_REACH = 2 * _DAY
 # No zone is further than a day from UTC: between these two, wall times stay in the range of datetime.
 _EARLIEST = datetime.min + 4 * _DAY
 _LATEST = datetime.max.replace(hour=0, minute=0, second=0, microsecond=0) - 4 * _DAY
@@ -71,6 +73,21 @@ def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
     if offset < offset_in_second_pass:
         instant = _stretch_at(zone, instant).start
     return instant.replace(tzinfo=UTC)
+
+
+def passes(day: date, zone: ZoneInfo) -> tuple[tuple[datetime, datetime], ...]:
+    """When (start <= t < end, aware UTC, in order) a clock in the zone shows this date, running forward with
+    one offset in each: mostly one; more where there is a shift; none for a day that the zone skipped."""
+    begin, end = (datetime.combine(day, time.min) + days * _DAY for days in (0, 1))
+    found = []
+    instant = begin - _REACH
+    while instant < end + _REACH:
+        stretch = _stretch_at(zone, instant)
+        first, last = max(instant, begin - stretch.offset), min(stretch.end, end - stretch.offset)
+        if first < last:
+            found.append((first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)))
+        instant = stretch.end
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

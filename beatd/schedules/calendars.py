@@ -1,0 +1,345 @@
+"""Named calendars: sets of dates on which fires are dropped, or moved to a working day.
+
+Days are those of the entry's zone. The public holidays are those of the `holidays` library.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import isleap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+from zoneinfo import ZoneInfo
+
+from beatd.errors import FieldError, did_you_mean, nearest
+from beatd.schedules import wallclock
+from beatd.schedules.base import MICROSECOND, Count, Schedule, as_utc
+from beatd.schedules.calendar_interval import CalendarIntervalSchedule
+from beatd.schedules.cron import CronSchedule
+from beatd.schedules.text import parse_choice, parse_date
+
+if TYPE_CHECKING:
+    from holidays import HolidayBase
+
+ACTIONS = ("drop", "next", "previous")
+
+#: Holidays are not known for ever. Outside of these nothing fires under a calendar, and every search ends.
+FIRST, HORIZON = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_WEEKDAY_NAMES = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+_WEEKEND = frozenset({0, 6})
+_DAY = timedelta(days=1)
+#: No country's holidays and weekends make more days in a row than this.
+_LONGEST_HOLIDAY = 100
+
+
+def parse_date_set(
+    dates: str | None, weekdays: str | None = None, country: str | None = None, region: str | None = None
+) -> DateSet:
+    """The set of `dates` (ISO, separated by blanks, commas or lines), of `weekdays` (`sat,sun`) and of the
+    public holidays of a `country` (ISO 3166, `DE`), or of its `region` (`BY`).
+
+    Raises FieldError of the field `dates`, `weekdays`, `country` or `region`.
+    """
+    code = None if country is None else _country(country)
+    if region is not None and code is None:
+        raise FieldError("region", region, "is of no use without country", example="BY")
+    parsed = DateSet(
+        dates=frozenset(parse_date(text, "dates") for text in _words(dates)),
+        weekdays=frozenset(_weekday(text) for text in _words(weekdays)),
+        country=code,
+        region=None if region is None or code is None else _region(code, region),
+    )
+    if not (parsed.dates or parsed.weekdays or parsed.country):
+        raise FieldError("dates", dates, "give dates, weekdays or country", example="2026-12-24 2026-12-31")
+    return parsed
+
+
+@dataclass(frozen=True, slots=True)
+class DateSet:
+    """Made by `parse_date_set`. Sunday is weekday 0."""
+
+    dates: frozenset[date] = frozenset()
+    weekdays: frozenset[int] = frozenset()
+    country: str | None = None
+    region: str | None = None
+
+    def has(self, day: date) -> bool:
+        if day.isoweekday() % 7 in self.weekdays or day in self.dates:
+            return True
+        return self.country is not None and day in self._year(day).holidays
+
+    def why(self, day: date) -> str | None:
+        """What the day is in the set for: 'Christmas Day', 'a listed date', 'Sunday'; None if it is not."""
+        if self.country is not None and day in (holidays := self._year(day).holidays):
+            return holidays[day]
+        if day in self.dates:
+            return "a listed date"
+        weekday = day.isoweekday() % 7
+        return _WEEKDAY_NAMES[weekday] if weekday in self.weekdays else None
+
+    def is_working_day(self, day: date) -> bool:
+        """Neither in the set nor on a weekend: the country's own, or Saturday and Sunday."""
+        if self.has(day):
+            return False
+        if self.country is None:
+            return day.isoweekday() % 7 not in _WEEKEND
+        return day not in self._year(day).weekends
+
+    def working_day_beside(self, day: date, step: int) -> date | None:
+        """The next (step 1) or previous (step -1) working day; None where there is none."""
+        return _working_day_beside(self, day, step)
+
+    @property
+    def is_everything(self) -> bool:
+        return len(self.weekdays) == 7
+
+    def _year(self, day: date) -> _Year:
+        return _year_of(self.country or "", self.region, day.year)
+
+
+@dataclass(frozen=True, slots=True)
+class Calendared(Schedule):
+    """The fires of `schedule` under a calendar; days are those of the zone.
+
+    `drop`: a fire on a day of the set does not happen. `next`, `previous`: it moves to the same wall time of
+    the next or previous working day; a wall time that this day skips is the first instant after the gap, of
+    one that comes twice it is the first. Fires that come to one instant are one. A fire that has no working
+    day to move to is dropped. `name` is the calendar's, for people.
+    """
+
+    schedule: Schedule
+    dates: DateSet
+    action: str
+    timezone: ZoneInfo
+    name: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        parse_choice(self.action, ACTIONS, "calendar_action")
+
+    def next_fire_time(self, after: datetime) -> datetime | None:
+        if self.dates.is_everything:
+            return None
+        after = max(as_utc(after), FIRST)
+        return self._next_kept(after) if self.action == "drop" else self._next_moved(after)
+
+    def count(self, after: datetime, until: datetime) -> Count:
+        """Exact where fires are dropped and the rule's own count is exact."""
+        after, until = max(as_utc(after), FIRST), min(as_utc(until), HORIZON - MICROSECOND)
+        total = self.schedule.count(after, until)
+        if self.action != "drop" or not total.exact:
+            return Schedule.count(self, after, until)
+        number, day = total.number, self._day(after) - _DAY
+        while day <= self._day(until) + _DAY:
+            if self.dates.has(day):
+                for start, end in wallclock.passes(day, self.timezone):
+                    first, last = max(start - MICROSECOND, after), min(end - MICROSECOND, until)
+                    number -= self.schedule.count(first, last).number if first < last else 0
+            day += _DAY
+        return Count(number, exact=True)
+
+    def dropped(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        until = min(as_utc(until), HORIZON - MICROSECOND)
+        fire_time = self.schedule.next_fire_time(max(as_utc(after), FIRST))
+        while fire_time is not None and fire_time <= until:
+            day = self._day(fire_time)
+            if self.dates.has(day) and self._moved_to(day) is None:
+                yield fire_time
+                fire_time = self.schedule.next_fire_time(fire_time)
+            else:
+                fire_time = self._next_after_pass(day, fire_time)
+
+    def _next_kept(self, after: datetime) -> datetime | None:
+        fire_time = self.schedule.next_fire_time(after)
+        while fire_time is not None and fire_time < HORIZON:
+            day = self._day(fire_time)
+            if not self.dates.has(day):
+                return fire_time
+            fire_time = self._next_after_pass(day, fire_time)
+        return None
+
+    def _next_moved(self, after: datetime) -> datetime | None:
+        """Looks at the days in order from the first whose fires can come to be after `after`, until no later
+        day's fires can come to be before the best one found. A day either way allows for clocks that are
+        set back over midnight."""
+        yesterday = self._day(after) - _DAY
+        before = self.dates.working_day_beside(yesterday, -1) if self.action == "next" else yesterday
+        best: datetime | None = None
+        fire_time = self.schedule.next_fire_time(self._start_of(before or yesterday) - MICROSECOND)
+        while fire_time is not None and fire_time < HORIZON:
+            day = self._day(fire_time)
+            if best is not None and best <= self._earliest_from(day):
+                break
+            candidate = fire_time if fire_time > after else None
+            look_after = None
+            if self.dates.has(day):
+                candidate = self._first_moved(day, after)
+            elif fire_time <= after:
+                look_after = after
+            if candidate is not None and (best is None or candidate < best):
+                best = candidate
+            fire_time = self._next_after_pass(day, fire_time, look_after)
+        return best
+
+    def _earliest_from(self, day: date) -> datetime:
+        """No fire of this day or a later one comes to be before this."""
+        day -= _DAY
+        if self.action == "previous":
+            day = self.dates.working_day_beside(day, -1) or day
+        return self._start_of(day)
+
+    def _first_moved(self, day: date, after: datetime) -> datetime | None:
+        """The first instant after `after` that a fire of this day of the set moves to."""
+        target = self._moved_to(day)
+        today = self._day(after)
+        if target is None or target < today - _DAY:
+            return None
+        # What comes earlier on the clock moves to an instant that is not after `after`.
+        earliest = after.astimezone(self.timezone).time() if target == today else time.min
+        found = []
+        for walls in self._walls_on(day, earliest):
+            moved = (wallclock.instant_of(datetime.combine(target, wall), self.timezone) for wall in walls)
+            found.append(next((instant for instant in moved if instant > after), None))
+        return min((instant for instant in found if instant is not None), default=None)
+
+    def _walls_on(self, day: date, earliest: time) -> Iterator[Iterator[time]]:
+        """The times of day of a day's fires, from `earliest` on, in rows that each run forward.
+
+        Of a rule on the wall clock they are its own, so that a time that this day skips is not moved as the
+        end of the gap.
+        """
+        from_wall = datetime.combine(day, earliest)
+        if isinstance(self.schedule, CronSchedule | CalendarIntervalSchedule):
+            yield self._own_walls(self.schedule, from_wall)
+            return
+        for start, end in wallclock.passes(day, self.timezone):
+            into = from_wall - start.astimezone(self.timezone).replace(tzinfo=None)
+            yield self._shown_walls(start + max(into, timedelta(0)), end)
+
+    def _own_walls(
+        self, rule: CronSchedule | CalendarIntervalSchedule, from_wall: datetime
+    ) -> Iterator[time]:
+        wall = rule.next_wall(from_wall - MICROSECOND)
+        while wall is not None and wall.date() == from_wall.date():
+            if rule.dst_gap == "run_after" or self._exists(wall):
+                yield wall.time()
+            wall = rule.next_wall(wall)
+
+    def _shown_walls(self, start: datetime, end: datetime) -> Iterator[time]:
+        for fire_time in self.schedule.fire_times(start - MICROSECOND, end - MICROSECOND):
+            yield fire_time.astimezone(self.timezone).time()
+
+    def _exists(self, wall: datetime) -> bool:
+        shown = wallclock.instant_of(wall, self.timezone).astimezone(self.timezone)
+        return shown.replace(tzinfo=None, fold=0) == wall
+
+    def _next_after_pass(
+        self, day: date, fire_time: datetime, at_most: datetime | None = None
+    ) -> datetime | None:
+        """The rule's next fire after this one and after the rest of its day's pass, or after `at_most`."""
+        passes = wallclock.passes(day, self.timezone)
+        end = next((end for start, end in passes if start <= fire_time < end), fire_time)
+        rest = end - MICROSECOND if at_most is None else min(end - MICROSECOND, at_most)
+        return self.schedule.next_fire_time(max(fire_time, rest))
+
+    def _moved_to(self, day: date) -> date | None:
+        """The working day that fires of a day of the set move to, if any."""
+        if self.action == "drop":
+            return None
+        return self.dates.working_day_beside(day, 1 if self.action == "next" else -1)
+
+    def _start_of(self, day: date) -> datetime:
+        return wallclock.instant_of(datetime.combine(day, time.min), self.timezone)
+
+    def _day(self, instant: datetime) -> date:
+        return instant.astimezone(self.timezone).date()
+
+
+@dataclass(frozen=True, slots=True)
+class _Year:
+    """A year's holidays with their names, and the days of its weekends on which nobody works."""
+
+    holidays: Mapping[date, str]
+    weekends: frozenset[date]
+
+
+@lru_cache(maxsize=4096)
+def _year_of(country: str, region: str | None, year: int) -> _Year:
+    from holidays import country_holidays
+
+    known = country_holidays(country, subdiv=region, years=year, expand=False, language=_language(country))
+    days = (date(year, 1, 1) + number * _DAY for number in range(365 + isleap(year)))
+    weekends = frozenset(day for day in days if known.is_weekend(day) and day not in known.weekend_workdays)
+    return _Year(dict(known), weekends)
+
+
+@lru_cache(maxsize=16384)
+def _working_day_beside(dates: DateSet, day: date, step: int) -> date | None:
+    for _ in range(len(dates.dates) + _LONGEST_HOLIDAY):
+        day += step * _DAY
+        if dates.is_working_day(day):
+            return day
+    return None
+
+
+def _words(text: str | None) -> list[str]:
+    return [word for word in re.split(r"[\s,]+", text or "") if word]
+
+
+def _weekday(text: str) -> int:
+    if text.lower() in _WEEKDAYS:
+        return _WEEKDAYS.index(text.lower())
+    meant = [name for name in _WEEKDAYS if text.lower().startswith(name)]
+    problem = f"weekdays are {', '.join(_WEEKDAYS)}{did_you_mean(meant)}"
+    raise FieldError("weekdays", text, problem, example="sat,sun")
+
+
+def _country(text: str) -> str:
+    """Its code of two letters. Raises FieldError."""
+    from holidays.registry import COUNTRIES
+
+    codes = {names[1] for names in COUNTRIES.values()}
+    code = text.strip().upper()
+    if code in codes:
+        return code
+    called = {name.lower(): names[1] for names in COUNTRIES.values() for name in names}
+    called |= {module.replace("_", " "): names[1] for module, names in COUNTRIES.items()}
+    near = nearest(text.strip().lower(), called, 3, cutoff=0.75)
+    meant = list(dict.fromkeys(called[name] for name in near))
+    problem = f"is not the two letters of a country whose holidays are known{did_you_mean(meant)}"
+    raise FieldError("country", text, problem, example="DE")
+
+
+def _region(country: str, text: str) -> str:
+    """The code of a country's region, which may be given by its name. Raises FieldError."""
+    entity = _entity(country)
+    called = {code.lower(): code for code in entity.subdivisions}
+    called |= {name.lower(): code for name, code in entity.subdivisions_aliases.items()}
+    wanted = text.strip().lower()
+    if wanted in called:
+        return called[wanted]
+    if not called:
+        raise FieldError("region", text, f"no regions of {country} are known; leave it out")
+    near = list(dict.fromkeys(called[name] for name in nearest(wanted, called, 3)))
+    known = ", ".join(entity.subdivisions)
+    problem = f"is not a region of {country}{did_you_mean(near) or f'; there are: {known}'}"
+    raise FieldError("region", text, problem, example=near[0] if near else entity.subdivisions[0])
+
+
+def _language(country: str) -> str | None:
+    """English where the holidays have English names, else their own; never what the environment says."""
+    entity = _entity(country)
+    english = [language for language in entity.supported_languages if language.startswith("en")]
+    preferred = "en_US" if "en_US" in english else None
+    return preferred or next(iter(english), entity.default_language)
+
+
+def _entity(country: str) -> type[HolidayBase]:
+    """The country's class in the library."""
+    import holidays
+
+    return cast("type[HolidayBase]", getattr(holidays, country))
