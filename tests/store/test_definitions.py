@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import event, select
 
+from beatd.planning.timing import Surroundings
 from beatd.store.definitions import Definitions, Version
 from beatd.store.engine import Database
 from beatd.store.models import entries, entry_versions
@@ -26,6 +29,20 @@ def all_versions(database: Database, definitions: Definitions) -> list[Version]:
         ]
         found = definitions.get(connection, keys)
     return [found[key] for key in sorted(found)]
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[str]]:
+    """What is asked of the database within."""
+    asked: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
+        if statement != "BEGIN":
+            asked.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(database.engine, "before_cursor_execute", note)
 
 
 def test_a_version_as_an_operator_typed_it(database: Database, operator: Operator) -> None:
@@ -72,9 +89,8 @@ def test_the_default_time_zone(database: Database, operator: Operator) -> None:
         INSERT.replace("'1h'", "NULL").replace("every", "cron, every").replace("NULL", "'0 2 * * *', NULL", 1)
     )
     operator.type("UPDATE entries SET timezone = 'Asia/Tokyo'")
-    zones = [
-        v.definition and v.definition.timezone for v in all_versions(database, Definitions("Europe/Berlin"))
-    ]
+    definitions = Definitions(Surroundings("Europe/Berlin"))
+    zones = [v.definition and v.definition.timezone for v in all_versions(database, definitions)]
     assert zones == [ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Tokyo")]
 
 
@@ -131,18 +147,9 @@ def test_versions_are_read_once(database: Database, operator: Operator) -> None:
     definitions = Definitions()
     first = all_versions(database, definitions)
     keys = [(version.entry_id, version.version) for version in first]
-    asked: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
-        asked.append(statement)
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    try:
-        with database.read() as connection:
-            again = definitions.get(connection, keys)
-            assert definitions.get(connection, []) == {}
-    finally:
-        event.remove(database.engine, "before_cursor_execute", note)
+    with database.read() as connection, statements(database) as asked:
+        again = definitions.get(connection, keys)
+        assert definitions.get(connection, []) == {}
     assert asked == []
     assert all(again[key] is version for key, version in zip(keys, first, strict=True))
 
@@ -182,3 +189,119 @@ def test_instants_of_the_first_version_are_utc(database: Database, operator: Ope
     (version,) = all_versions(database, Definitions())
     assert version.changed_at.tzinfo is UTC
     assert abs(version.changed_at - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+# Calendars
+
+
+CALENDARED = "INSERT INTO entries (name, cron, task, calendar) VALUES ('b', '0 9 * * *', 'proj.b', 'closed')"
+CALENDAR = "INSERT INTO calendars (name, dates) VALUES ('closed', '2026-12-24')"
+
+
+def read(database: Database, definitions: Definitions, name: str) -> Version:
+    """The newest version of the entry of this name."""
+    with database.read() as connection:
+        key = connection.execute(select(entries.c.id, entries.c.version).where(entries.c.name == name)).one()
+        return definitions.get(connection, [(key.id, key.version)])[key.id, key.version]
+
+
+def fires_at(version: Version, after: datetime) -> datetime | None:
+    assert version.error is None
+    assert version.definition is not None
+    return version.definition.schedule.next_fire_time(after)
+
+
+EVE, CHRISTMAS, BOXING = (datetime(2026, 12, day, 9, tzinfo=UTC) for day in (24, 25, 26))
+BEFORE = EVE - timedelta(hours=1)
+
+
+def test_the_dates_of_its_calendar(database: Database, operator: Operator) -> None:
+    operator.type(CALENDAR)
+    operator.type(CALENDARED)
+    assert fires_at(read(database, Definitions(), "b"), BEFORE) == CHRISTMAS
+
+
+def test_an_edited_calendar_is_seen_at_the_next_look(database: Database, operator: Operator) -> None:
+    definitions = Definitions()
+    operator.type(CALENDAR)
+    operator.type(CALENDARED)
+    operator.type(INSERT)
+    other = read(database, definitions, "a")
+    first = read(database, definitions, "b")
+    assert fires_at(first, BEFORE) == CHRISTMAS
+    operator.type("UPDATE calendars SET description = 'the same dates'")
+    assert read(database, definitions, "b") == first
+    operator.type("UPDATE calendars SET dates = '2026-12-24 2026-12-25'")
+    assert fires_at(read(database, definitions, "b"), BEFORE) == BOXING
+    operator.type("UPDATE calendars SET dates = '2026-01-01'")
+    assert fires_at(read(database, definitions, "b"), BEFORE) == EVE
+    assert read(database, definitions, "a") is other
+
+
+def test_a_calendar_that_is_not_there(database: Database, operator: Operator) -> None:
+    definitions = Definitions()
+    operator.type(CALENDARED)
+    operator.type(CALENDAR.replace("closed", "Closed"))
+    broken = read(database, definitions, "b")
+    assert broken.definition is None
+    assert broken.error is not None
+    assert broken.error.startswith("calendar: 'closed': there is no such calendar")
+    operator.type(CALENDAR)
+    assert fires_at(read(database, definitions, "b"), BEFORE) == CHRISTMAS
+    operator.type("DELETE FROM calendars WHERE name = 'closed'")
+    assert read(database, definitions, "b").error == broken.error
+
+
+def test_a_calendar_that_cannot_be_read(database: Database, operator: Operator) -> None:
+    definitions = Definitions()
+    operator.type(CALENDAR.replace("24", "42"))
+    operator.type(CALENDARED)
+    broken = read(database, definitions, "b")
+    assert broken.definition is None
+    assert broken.error is not None
+    assert broken.error.startswith("calendar: 'closed': it cannot be read: dates: ")
+    operator.type("UPDATE calendars SET dates = '2026-12-24'")
+    assert fires_at(read(database, definitions, "b"), BEFORE) == CHRISTMAS
+
+
+def test_calendars_are_looked_at_once_and_only_where_one_is_named(
+    database: Database, operator: Operator
+) -> None:
+    operator.type(CALENDAR)
+    operator.type(INSERT)
+    operator.type(CALENDARED)
+    operator.type("UPDATE entries SET queue = 'slow' WHERE name = 'b'")
+    definitions = Definitions()
+    with database.read() as connection:
+        with statements(database) as asked:
+            definitions.get(connection, [(id_of(operator, "a"), 1)])
+        assert len(asked) == 1
+        b = id_of(operator, "b")
+        with statements(database) as asked:
+            definitions.get(connection, [(b, 1), (b, 2)])
+        assert [("calendars" in statement) for statement in asked] == [False, True]
+        with statements(database) as asked:
+            definitions.get(connection, [(b, 1), (b, 2), (id_of(operator, "a"), 1)])
+        assert [("calendars" in statement) for statement in asked] == [True]
+        with statements(database) as asked:
+            definitions.get(connection, [(id_of(operator, "a"), 1)])
+        assert asked == []
+
+
+def id_of(operator: Operator, name: str) -> int:
+    return int(operator.type(f"SELECT id FROM entries WHERE name = '{name}'")[0][0])
+
+
+def test_versions_that_were_given_up_for_others_take_their_calendar_with_them(
+    database: Database, operator: Operator
+) -> None:
+    definitions = Definitions(size=1)
+    operator.type(CALENDAR)
+    operator.type(CALENDARED)
+    operator.type(INSERT)
+    read(database, definitions, "b")
+    read(database, definitions, "a")
+    operator.type("UPDATE calendars SET dates = '2026-01-01'")
+    assert fires_at(read(database, definitions, "b"), BEFORE) == EVE
+    read(database, definitions, "a")
+    assert fires_at(read(database, definitions, "b"), BEFORE) == EVE
