@@ -153,7 +153,7 @@ def _schedule(
     calendar = _calendar(columns, surroundings)
     if calendar is not None:
         action = one_of("calendar_action", columns.get("calendar_action") or "drop", _CALENDAR_ACTIONS)
-        rule = Calendared(rule, calendar, action, timezone)
+        rule = Calendared(rule, calendar, action, timezone, columns["calendar"])
     if limited_from is None and end_at is None:
         return rule
     limited = Limited(rule, limited_from, end_at)
@@ -187,7 +187,7 @@ def _rule(
     value = text(kind, columns[kind])
     dst = {"dst_gap": word("dst_gap"), "dst_fold": word("dst_fold")}
     if kind == "cron":
-        return parse_cron(value, timezone, name=name, **dst)
+        return parse_cron(value, timezone, name=name or None, **dst)
     if kind == "every":
         started = columns.get("start_at") is not None
         return IntervalSchedule(parse_duration(value, "every"), anchor, include_anchor=started)
