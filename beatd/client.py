@@ -20,7 +20,7 @@ from typing import Any
 
 from beatd import config as configuration
 from beatd.operations import apply as apply_operation
-from beatd.operations import brokers, entries, runs
+from beatd.operations import brokers, entries, pausing, runs
 from beatd.operations.apply import Changes
 from beatd.operations.context import Context
 from beatd.operations.entries import Entry, Upcoming, Version
@@ -95,11 +95,11 @@ class Client:
 
     def pause(self, name: str) -> Entry:
         """Raises NotFound."""
-        return entries.pause(self._context, name)
+        return pausing.pause(self._context, [name])[0].after
 
     def resume(self, name: str) -> Entry:
         """Raises NotFound, InvalidInput if the entry is broken."""
-        return entries.resume(self._context, name)
+        return pausing.resume(self._context, [name])[0].after
 
     def restore(self, name: str, version: int) -> Entry:
         """Make an entry what it was at a version; one that was removed is added anew.

@@ -18,7 +18,7 @@ from beatd.cli.output import JsonOption, first_line, print_json, said_by, span_t
 from beatd.cli.state import State
 from beatd.cli.times import NONE, zone_of, zoned
 from beatd.errors import BeatdError
-from beatd.operations import entries, runs
+from beatd.operations import entries, pausing, runs
 from beatd.operations.context import Context
 from beatd.operations.entries import Entry
 from beatd.schedules import parse_duration
@@ -115,7 +115,7 @@ def pause(ctx: typer.Context, name: _Name) -> None:
     state: State = ctx.obj
     context = context_of(state)
     before = entries.show(context, name).version
-    _tell(state, "paused", entries.pause(context, name), before)
+    _tell(state, "paused", pausing.pause(context, [name])[0].after, before)
 
 
 @app.command()
@@ -124,7 +124,7 @@ def resume(ctx: typer.Context, name: _Name) -> None:
     state: State = ctx.obj
     context = context_of(state)
     before = entries.show(context, name).version
-    _tell(state, "resumed", entries.resume(context, name), before)
+    _tell(state, "resumed", pausing.resume(context, [name])[0].after, before)
 
 
 @app.command()
@@ -274,8 +274,8 @@ def history(
     found = runs.entry_history(context, name, since, limit)
     if json:
         return print_json([_history_item(item) for item in found])
-    if paused_at := entries.paused_since(context, name):
-        paused = f"paused since {zoned(paused_at, _zone_in(context, found))}"
+    if pause := pausing.pause_of(context, name):
+        paused = f"paused since {zoned(pause.since, _zone_in(context, found))}"
         state.out.print(Text(f"{paused}: {state.command(f'entry resume {name}')}", style="yellow"))
     if not found:
         return _nothing(state, "nothing has happened yet", f"entry trigger {name} --wait")

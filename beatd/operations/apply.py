@@ -214,6 +214,7 @@ def compare(context: Context, files: Files, *, prune: bool = False) -> Compariso
         now = context.database.now(transaction)
         names = [entry.name for entry in files.wanted]
         found = entries.find(transaction) if prune else entries.find_named(transaction, names)
+        surroundings = context.surroundings(transaction)
     existing = {entry.name: entry for entry in found}
     comparison = Comparison()
     findings = list(files.findings)
@@ -221,7 +222,8 @@ def compare(context: Context, files: Files, *, prune: bool = False) -> Compariso
         before = existing.pop(entry.name, None)
         written = new_columns(entry.name, entry.options)
         try:
-            definition = writing.checked(context, written, before.created_at if before else now)
+            created_at = before.created_at if before else now
+            definition = writing.checked(context, surroundings, written, created_at)
         except InvalidInput as error:
             findings += map(entry.at, error.findings)
         else:

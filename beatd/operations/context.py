@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any, Literal
 
 from beatd.config import Settings
 from beatd.errors import FieldError
+from beatd.planning.timing import Surroundings
+from beatd.schedules import CustomFactory, load_factories
+from beatd.store import calendars
 from beatd.store.engine import Database
+from beatd.store.entries import Transaction
 from beatd.worker import arguments
 
 Door = Literal["cli", "api", "crontab"]
@@ -30,11 +34,32 @@ def _check_encoding(
 _ENCODING_OF_OWN_APP: EncodingCheck = partial(_check_encoding, None)
 
 
+class _Factories(Mapping[str, CustomFactory]):
+    """The configuration's `schedules.custom`; each is imported when an entry names it, for few do."""
+
+    def __init__(self, paths: Mapping[str, str]) -> None:
+        self._paths = paths
+        self._loaded: dict[str, CustomFactory] = {}
+
+    def __getitem__(self, name: str) -> CustomFactory:
+        """Raises FieldError where it cannot be imported here."""
+        if name not in self._loaded:
+            self._loaded |= load_factories({name: self._paths[name]})
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """`timezone` is the zone of entries that name none; `check_arguments(task, args, kwargs)` raises
     FieldError, `check_encoding(serializer, compression)` tells what is wrong with them; `reports` says
-    whether workers report what becomes of a run. A scheduler unheard of for `node_timeout` is gone.
+    whether workers report what becomes of a run; `custom` are the triggers that entries may name. A
+    scheduler unheard of for `node_timeout` is gone.
     """
 
     database: Database
@@ -44,6 +69,7 @@ class Context:
     check_arguments: ArgumentCheck = arguments.check
     check_encoding: EncodingCheck = _ENCODING_OF_OWN_APP
     reports: bool = True
+    custom: Mapping[str, CustomFactory] = field(default_factory=dict)
     node_timeout: timedelta = timedelta(seconds=30)
 
     @classmethod
@@ -55,5 +81,15 @@ class Context:
             settings.timezone,
             check_encoding=partial(_check_encoding, settings),
             reports=settings.celery.reports,
+            custom=_Factories(settings.schedules.custom),
             node_timeout=settings.scheduler.node_timeout,
+        )
+
+    def surroundings(self, transaction: Transaction) -> Surroundings:
+        """What definitions are read with, the calendars as they are in this transaction."""
+        return Surroundings(
+            self.timezone,
+            calendars.Calendars(calendars.read_all(transaction)),
+            self.custom,
+            self.reports,
         )

@@ -9,52 +9,27 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from beatd.errors import BeatdError, Conflict, FieldError, InvalidInput, NotFound, nearest
+from beatd.errors import Conflict, FieldError, NotFound, nearest
 from beatd.operations import writing
 from beatd.operations.context import Context
 from beatd.operations.options import (
+    BOOLEANS,
+    TIMING_COLUMNS,
     Options,
     Written,
     changed_columns,
     new_columns,
     option_changes,
-    options_of,
 )
-from beatd.planning.definition import Definition, parse_definition
-from beatd.planning.plan import next_fire_time
+from beatd.operations.views import STATES, Entry, definition_of, view
 from beatd.schedules import describe, parse_instant
 from beatd.store import entries as store
 from beatd.store import history
 from beatd.store.entries import EDITABLE_COLUMNS, StoredEntry, Transaction
 
-STATES = ("active", "paused", "completed", "broken")
+__all__ = ["STATES", "Entry", "definition_of"]
 
-_SCHEDULE_OPTIONS = frozenset({"cron", "every", "at", "timezone", "start_at", "end_at"})
-_BOOLEANS = ("enabled", "ignore_result")
 _MOST_FIRE_TIMES = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry as people see it. `options` are those of an entries file; what is at its default is not in.
-
-    `state` is one of STATES; `error` says why an entry is broken. `schedule` and `what` are texts for
-    people. `next_fire_time` is None where nothing will come.
-    """
-
-    id: int
-    name: str
-    state: str
-    error: str | None
-    schedule: str
-    what: str
-    timezone: str
-    next_fire_time: datetime | None
-    last_fire_time: datetime | None
-    version: int
-    created_at: datetime
-    updated_at: datetime
-    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +78,13 @@ def add(context: Context, name: str, options: Options) -> Entry:
     written = new_columns(name, options)
     with context.database.write() as transaction:
         now = context.database.now(transaction)
-        definition = writing.checked(context, written, now)
-        _refuse_past(definition, written.columns, now)
+        surroundings = context.surroundings(transaction)
+        definition = writing.checked(context, surroundings, written, now)
+        writing.refuse_past(definition, written.columns, now)
         if store.get(transaction, name) is not None:
             raise Conflict(f"there is an entry {name!r} already: choose another name, or change that one")
         writing.insert(context, transaction, [written.columns])
-        return _view(context, _found(transaction, name), now)
+        return view(surroundings, existing(transaction, name), now)
 
 
 def change(context: Context, name: str, options: Options, *, version: int | None = None) -> Entry:
@@ -117,7 +93,7 @@ def change(context: Context, name: str, options: Options, *, version: int | None
     With `version` the entry must still be at it (Conflict). Raises NotFound, InvalidInput, Conflict.
     """
     with context.database.write() as transaction:
-        entry = _found(transaction, name, lock=True)
+        entry = existing(transaction, name, lock=True)
         _require_version(entry, version)
         return _update(context, transaction, entry, changed_columns(entry.columns, options), "change")
 
@@ -125,26 +101,16 @@ def change(context: Context, name: str, options: Options, *, version: int | None
 def replace(context: Context, name: str, options: Options, *, version: int | None = None) -> Entry:
     """Makes the entry what these options alone say, as an entries file does. Otherwise as `change`."""
     with context.database.write() as transaction:
-        entry = _found(transaction, name, lock=True)
+        entry = existing(transaction, name, lock=True)
         _require_version(entry, version)
         written = new_columns(str(options.get("name", name)), options)
         return _update(context, transaction, entry, written, "change")
 
 
-def pause(context: Context, name: str) -> Entry:
-    """Its fires become counted records from now on. Raises NotFound."""
-    return _switch(context, name, False, "pause")
-
-
-def resume(context: Context, name: str) -> Entry:
-    """It fires again, from the next fire time on. Raises NotFound, InvalidInput if it is broken."""
-    return _switch(context, name, True, "resume")
-
-
 def remove(context: Context, name: str) -> None:
     """Its history stays. Raises NotFound."""
     with context.database.write() as transaction:
-        writing.delete(context, transaction, [_found(transaction, name, lock=True)])
+        writing.delete(context, transaction, [existing(transaction, name, lock=True)])
 
 
 def restore(context: Context, name: str, version: int) -> Entry:
@@ -158,9 +124,10 @@ def restore(context: Context, name: str, version: int) -> Entry:
         if entry is not None:
             return _update(context, transaction, entry, Written(columns), "restore")
         now = context.database.now(transaction)
-        writing.checked(context, Written(columns), now)
+        surroundings = context.surroundings(transaction)
+        writing.checked(context, surroundings, Written(columns), now)
         writing.insert(context, transaction, [columns], "restore")
-        return _view(context, _found(transaction, name), now)
+        return view(surroundings, existing(transaction, name), now)
 
 
 # Looking
@@ -172,14 +139,16 @@ def find(context: Context, patterns: Sequence[str] = (), state: str | None = Non
         raise FieldError("state", state, f"one of {', '.join(STATES)}", example=STATES[0])
     with context.database.read() as transaction:
         now = context.database.now(transaction)
-        found = [_view(context, entry, now) for entry in store.find(transaction, patterns)]
-    return [entry for entry in found if state in (None, entry.state)]
+        surroundings = context.surroundings(transaction)
+        seen = [view(surroundings, entry, now) for entry in store.find(transaction, patterns)]
+    return [entry for entry in seen if state in (None, entry.state)]
 
 
 def show(context: Context, name: str) -> Entry:
     """Raises NotFound."""
     with context.database.read() as transaction:
-        return _view(context, _found(transaction, name), context.database.now(transaction))
+        now = context.database.now(transaction)
+        return view(context.surroundings(transaction), existing(transaction, name), now)
 
 
 def upcoming(context: Context, name: str, count: int = 10, after: datetime | str | None = None) -> Upcoming:
@@ -190,24 +159,25 @@ def upcoming(context: Context, name: str, count: int = 10, after: datetime | str
     if not 1 <= count <= _MOST_FIRE_TIMES:
         raise FieldError("count", count, f"a whole number from 1 to {_MOST_FIRE_TIMES}")
     with context.database.read() as transaction:
-        entry = _found(transaction, name)
+        entry = existing(transaction, name)
         now = context.database.now(transaction)
-    definition = definition_of(context, entry)
+        surroundings = context.surroundings(transaction)
+    definition = definition_of(surroundings, entry)
     if isinstance(after, str):
         after = parse_instant(after, definition.timezone, "after")
     times = islice(definition.schedule.fire_times(after or now), count)
-    state = _view(context, entry, now).state
+    state = view(surroundings, entry, now).state
     return Upcoming(name, state, definition.timezone.key, describe(definition.schedule), tuple(times))
 
 
 def versions(context: Context, name: str) -> list[Version]:
     """Newest first; also of an entry that was removed. Raises NotFound."""
     with context.database.read() as transaction:
-        stored = _versions(transaction, name)
+        stored = versions_of(transaction, name)
     previous: dict[str, Any] = {}
     found = []
     for version in reversed(stored):
-        columns = {} if version.operation == "delete" else _columns(version)
+        columns = {} if version.operation == "delete" else columns_of(version)
         found.append(
             Version(
                 version.version,
@@ -223,32 +193,13 @@ def versions(context: Context, name: str) -> list[Version]:
     return found[::-1]
 
 
-def paused_since(context: Context, name: str) -> datetime | None:
-    """When an entry that is paused now became so; None if it is not, or was removed. Raises NotFound."""
-    with context.database.read() as transaction:
-        stored = _versions(transaction, name)
-    since = None
-    for version in stored:
-        if version.operation == "delete" or _columns(version)["enabled"]:
-            break
-        since = version.changed_at
-    return since
-
-
 def remark(context: Context, name: str) -> str | None:
     """What is allowed, and probably not what its author expects. Raises NotFound, InvalidInput."""
     with context.database.read() as transaction:
-        entry = _found(transaction, name)
+        entry = existing(transaction, name)
         now = context.database.now(transaction)
-    return writing.remark(definition_of(context, entry), now)
-
-
-def definition_of(context: Context, entry: StoredEntry) -> Definition:
-    """Raises InvalidInput that names the entry."""
-    try:
-        return parse_definition(entry.columns, created_at=entry.created_at, default_timezone=context.timezone)
-    except InvalidInput as error:
-        raise InvalidInput([finding.at(f"entry {entry.name}") for finding in error.findings]) from error
+        definition = definition_of(context.surroundings(transaction), entry)
+    return writing.remark(definition, now)
 
 
 def no_entry(transaction: Transaction, name: str) -> NotFound:
@@ -256,14 +207,30 @@ def no_entry(transaction: Transaction, name: str) -> NotFound:
     return NotFound("entry", name, nearest(name, store.names(transaction), 3))
 
 
-# Steps
-
-
-def _found(transaction: Transaction, name: str, *, lock: bool = False) -> StoredEntry:
+def existing(transaction: Transaction, name: str, *, lock: bool = False) -> StoredEntry:
+    """Raises NotFound."""
     entry = store.get(transaction, name, lock=lock)
     if entry is None:
         raise no_entry(transaction, name)
     return entry
+
+
+def versions_of(transaction: Transaction, name: str) -> list[history.StoredVersion]:
+    """Newest first; also of an entry that was removed. Raises NotFound."""
+    entry_id = history.entry_id_of(transaction, name)
+    if entry_id is None:
+        raise no_entry(transaction, name)
+    return history.versions_of(transaction, entry_id)
+
+
+def columns_of(version: history.StoredVersion) -> dict[str, Any]:
+    """The definition as JSON has it, which knows no booleans on some databases."""
+    columns = json.loads(version.definition)
+    columns = {key: columns.get(key) for key in EDITABLE_COLUMNS}
+    return columns | {key: None if columns[key] is None else bool(columns[key]) for key in BOOLEANS}
+
+
+# Steps
 
 
 def _require_version(entry: StoredEntry, version: int | None) -> None:
@@ -274,103 +241,22 @@ def _require_version(entry: StoredEntry, version: int | None) -> None:
 
 
 def _update(
-    context: Context,
-    transaction: Transaction,
-    entry: StoredEntry,
-    written: Written,
-    action: str,
+    context: Context, transaction: Transaction, entry: StoredEntry, written: Written, action: str
 ) -> Entry:
     now = context.database.now(transaction)
-    definition = writing.checked(context, written, entry.created_at)
+    surroundings = context.surroundings(transaction)
+    definition = writing.checked(context, surroundings, written, entry.created_at)
     columns = written.columns
-    if _SCHEDULE_OPTIONS & writing.changes(entry.columns, columns).keys():
-        _refuse_past(definition, columns, now)
+    changed = writing.changes(entry.columns, columns).keys()
+    if not changed.isdisjoint(TIMING_COLUMNS):
+        writing.refuse_past(definition, columns, now, entry.timer.runs_made if entry.timer else 0)
     writing.update(context, transaction, [(entry, columns)], action)
-    return _view(context, _found(transaction, str(columns["name"])), now)
-
-
-def _switch(context: Context, name: str, enabled: bool, action: str) -> Entry:
-    with context.database.write() as transaction:
-        entry = _found(transaction, name, lock=True)
-        if enabled:
-            definition_of(context, entry)
-        writing.update(context, transaction, [(entry, {**entry.columns, "enabled": enabled})], action)
-        return _view(context, _found(transaction, name), context.database.now(transaction))
-
-
-def _refuse_past(definition: Definition, columns: Mapping[str, Any], now: datetime) -> None:
-    """An entry that would never fire is a mistake of the person who writes it."""
-    if next_fire_time(definition.schedule, now) is None:
-        field = "end_at" if columns["end_at"] else "at"
-        raise FieldError(field, columns[field], "is in the past: the entry would never fire")
-
-
-def _view(context: Context, entry: StoredEntry, now: datetime) -> Entry:
-    state, error, coming = _prospect(context, entry, now)
-    columns = entry.columns
-    return Entry(
-        id=entry.id,
-        name=entry.name,
-        state=state,
-        error=error,
-        schedule=_schedule_text(columns),
-        what=_what(columns),
-        timezone=str(columns["timezone"] or context.timezone),
-        next_fire_time=coming,
-        last_fire_time=entry.timer.last_fire_at if entry.timer else None,
-        version=entry.version,
-        created_at=entry.created_at,
-        updated_at=entry.updated_at,
-        options=options_of(columns),
-    )
-
-
-def _prospect(context: Context, entry: StoredEntry, now: datetime) -> tuple[str, str | None, datetime | None]:
-    """State, error, next fire time. A timer that was planned from this version has them; else they are
-    found here, so that an edit shows at once.
-    """
-    timer = entry.timer if entry.timer and entry.timer.version == entry.version else None
-    if timer and timer.state != "active":
-        return timer.state, timer.error, None
-    if timer and timer.next_fire_at and timer.next_fire_at > now:
-        return "active", None, timer.next_fire_at
-    try:
-        definition = definition_of(context, entry)
-    except BeatdError as error:
-        return "broken", str(error), None
-    if not definition.enabled:
-        return "paused", None, None
-    coming = next_fire_time(definition.schedule, now)
-    return ("completed" if coming is None else "active"), None, coming
-
-
-def _schedule_text(columns: Mapping[str, Any]) -> str:
-    texts = [("{}", "cron"), ("every {}", "every"), ("at {}", "at")]
-    return " ".join(form.format(columns[key]) for form, key in texts if columns[key] is not None)
-
-
-def _what(columns: Mapping[str, Any]) -> str:
-    options = options_of(columns)
-    return str(options.get("shell") or options.get("http") or columns["task"])
-
-
-def _versions(transaction: Transaction, name: str) -> list[history.StoredVersion]:
-    entry_id = history.entry_id_of(transaction, name)
-    if entry_id is None:
-        raise no_entry(transaction, name)
-    return history.versions_of(transaction, entry_id)
+    return view(surroundings, existing(transaction, str(columns["name"])), now)
 
 
 def _columns_at(transaction: Transaction, name: str, number: int) -> dict[str, Any]:
-    stored = _versions(transaction, name)
+    stored = versions_of(transaction, name)
     for version in stored:
         if version.version == number and version.operation != "delete":
-            return _columns(version)
+            return columns_of(version)
     raise NoVersion(name, number, [version.version for version in stored if version.operation != "delete"])
-
-
-def _columns(version: history.StoredVersion) -> dict[str, Any]:
-    """The definition as JSON has it, which knows no booleans on some databases."""
-    columns = json.loads(version.definition)
-    columns = {key: columns.get(key) for key in EDITABLE_COLUMNS}
-    return columns | {key: None if columns[key] is None else bool(columns[key]) for key in _BOOLEANS}

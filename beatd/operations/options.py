@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import partial
 from typing import Any
 
 from beatd.errors import FieldError, nearest
 from beatd.planning.task import HTTP_TASK, SHELL_TASK
+from beatd.planning.timing import BELONGS_TO, KINDS
 from beatd.schedules import format_duration, format_instant
 from beatd.store.entries import EDITABLE_COLUMNS
 
@@ -40,28 +41,32 @@ HTTP_ARGUMENTS = {
 _ARGUMENTS = {SHELL_TASK: SHELL_ARGUMENTS, HTTP_TASK: HTTP_ARGUMENTS}
 _TASK_ARGUMENTS = SHELL_ARGUMENTS | HTTP_ARGUMENTS
 
-_KINDS_OF_SCHEDULE = ("cron", "every", "at")
-_ONLY_FOR_CRON = ("dst_gap", "dst_fold")
 _KINDS_OF_TASK = ("shell", "http", "task")
-_JSON_COLUMNS: dict[str, type] = {"args": list, "kwargs": dict, "headers": dict}
+_JSON_COLUMNS: dict[str, type] = {"args": list, "kwargs": dict, "headers": dict, "custom_args": dict}
 _NAMES_COLUMNS = ("link", "link_error")
-_BOOLEANS = ("enabled", "ignore_result")
-_WHOLE_NUMBERS = ("priority", "misfire_limit")
-_EXAMPLES = {"args": "[1, 2]", "kwargs": '{"key": "value"}', "headers": '{"key": "value"}'}
+_WHOLE_NUMBERS = ("priority", "misfire_limit", "max_runs", "failure_limit")
+_EXAMPLES = {
+    "args": "[1, 2]",
+    "kwargs": '{"key": "value"}',
+    "headers": '{"key": "value"}',
+    "custom_args": '{"hours": 8}',
+}
+
+#: Columns that hold yes or no; nothing in them means the default.
+BOOLEANS = ("enabled", "fixed_delay", "ignore_result")
+
+#: Columns on which it depends when an entry fires.
+TIMING_COLUMNS = frozenset(EDITABLE_COLUMNS[EDITABLE_COLUMNS.index("cron") : EDITABLE_COLUMNS.index("task")])
 
 #: Every option, in the order in which they are shown and exported; `name` is not one of them.
 OPTIONS = (
-    "description",
-    "enabled",
-    *_KINDS_OF_SCHEDULE,
-    "timezone",
-    "start_at",
-    "end_at",
-    *_ONLY_FOR_CRON,
+    *EDITABLE_COLUMNS[1 : EDITABLE_COLUMNS.index("task")],
     *_KINDS_OF_TASK,
     *(name for name in _TASK_ARGUMENTS if name not in _KINDS_OF_TASK),
-    *(name for name in EDITABLE_COLUMNS[EDITABLE_COLUMNS.index("args") :]),
+    *EDITABLE_COLUMNS[EDITABLE_COLUMNS.index("args") :],
 )
+
+_REBOOT = "@reboot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +86,12 @@ def new_columns(name: str, options: Options) -> Written:
 def changed_columns(current: Mapping[str, Any], options: Options) -> Written:
     """The columns of an entry after `options` were set; None unsets one.
 
-    A new kind of schedule or of task takes the place of the old one.
+    A new kind of schedule or of task takes the place of the old one and of what belongs to it alone.
     """
     findings = [_unknown(key, value) for key, value in options.items() if not _is_known(key)]
     columns = dict(current)
     _replace_schedule(columns, options)
+    _drop_what_belongs(columns, options)
     for key in [key for key in options if key in EDITABLE_COLUMNS]:
         _collect(findings, partial(_set, columns, key, options[key]))
     _collect(findings, partial(_replace_task, columns, current["task"], options))
@@ -105,6 +111,8 @@ def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
             values |= named | {"task": None, "kwargs": kwargs or None}
     if values["enabled"]:
         del values["enabled"]
+    if not values["fixed_delay"]:
+        del values["fixed_delay"]
     return {key: values[key] for key in OPTIONS if values.get(key) is not None}
 
 
@@ -164,10 +172,27 @@ def _collect(findings: list[FieldError], step: Callable[[], object]) -> None:
 
 
 def _replace_schedule(columns: dict[str, Any], options: Options) -> None:
-    if any(options.get(kind) is not None for kind in _KINDS_OF_SCHEDULE):
-        columns.update(dict.fromkeys(_KINDS_OF_SCHEDULE))
-        if options.get("cron") is None:
-            columns.update(dict.fromkeys(_ONLY_FOR_CRON))
+    kinds = {kind for kind in KINDS if options.get(kind) is not None}
+    if not kinds:
+        return
+    if "custom" in kinds and options["custom"] != columns["custom"]:
+        columns["custom_args"] = None
+    columns.update(dict.fromkeys(KINDS))
+    columns.update({key: None for key, belongs_to in BELONGS_TO.items() if kinds.isdisjoint(belongs_to)})
+    if options.get("cron") != _REBOOT:
+        columns["host"] = None
+    else:
+        columns.update({"dst_gap": None, "dst_fold": None})
+
+
+def _drop_what_belongs(columns: dict[str, Any], options: Options) -> None:
+    """To unset an option unsets what means nothing without it."""
+    if "calendar" in options and options["calendar"] is None:
+        columns["calendar_action"] = None
+    if options.get("on_failure", "pause") in (None, "continue"):
+        columns["failure_limit"] = None
+    if options.get("enabled", False) in (None, True) and columns["paused_until"] is None:
+        columns["pause_note"] = None
 
 
 def _replace_task(columns: dict[str, Any], before: str | None, options: Options) -> None:
@@ -217,14 +242,18 @@ def _merged(task: str, kwargs: str | None, arguments: Options) -> dict[str, Any]
 
 
 def _set(columns: dict[str, Any], key: str, value: Any) -> None:
-    columns[key] = True if key == "enabled" and value is None else _column(key, value)
+    if key == "enabled" and value is None:
+        value = True
+    if key == "fixed_delay" and value is False:
+        value = None
+    columns[key] = _column(key, value)
 
 
 def _column(key: str, value: Any) -> Any:
     """The value as its column holds it; what is wrong with its meaning is for `parse_definition` to say."""
     if value is None or key in _WHOLE_NUMBERS:
         return value
-    if key in _BOOLEANS:
+    if key in BOOLEANS:
         if not isinstance(value, bool):
             raise FieldError(key, value, "true or false")
         return value
@@ -240,7 +269,7 @@ def _text(value: Any) -> Any:
         return format_duration(value)
     if isinstance(value, datetime):
         return value.isoformat() if value.tzinfo is None else format_instant(value)
-    if isinstance(value, date):
+    if isinstance(value, date | time):
         return value.isoformat()
     # `every = 10` is refused later, by a message that says which unit may have been meant
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -274,7 +303,9 @@ def _comparable(key: str, value: Any) -> Any:
     natural = natural_value(key, value)
     if key in _JSON_COLUMNS and not isinstance(natural, str):
         return _as_json(natural) if natural else None
-    return natural if key not in _BOOLEANS or value is None else bool(value)
+    if key == "fixed_delay":
+        return bool(value)
+    return natural if key not in BOOLEANS or value is None else bool(value)
 
 
 def _as_json(value: Any) -> str:

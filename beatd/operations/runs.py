@@ -10,18 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
-from zoneinfo import ZoneInfo
 
 from beatd.clock import monotonic
 from beatd.errors import Conflict, FieldError, NotFound
 from beatd.operations import writing
 from beatd.operations.context import Context
-from beatd.operations.entries import definition_of, no_entry
+from beatd.operations.entries import existing, no_entry
+from beatd.operations.moments import Moment, ago
 from beatd.operations.options import options_of
+from beatd.operations.views import definition_of
 from beatd.planning.plan import expires_at
 from beatd.planning.task import run_id
-from beatd.schedules import parse_duration, parse_instant
-from beatd.store import entries, history, schema
+from beatd.schedules import parse_zone
+from beatd.store import history, schema
 from beatd.store.entries import Transaction
 from beatd.store.history import Run, Suppressed
 from beatd.store.models import FINAL_STATES, OPEN_STATES
@@ -55,10 +56,8 @@ def trigger(context: Context, name: str) -> Run:
     Raises NotFound, InvalidInput if the entry is broken.
     """
     with context.database.write() as transaction:
-        entry = entries.get(transaction, name, lock=True)
-        if entry is None:
-            raise no_entry(transaction, name)
-        definition = definition_of(context, entry)
+        entry = existing(transaction, name, lock=True)
+        definition = definition_of(context.surroundings(transaction), entry)
         now = context.database.now(transaction)
         origin = f"trigger:{uuid.uuid4()}"
         id_ = run_id(schema.installation_id(transaction), entry.id, now, origin)
@@ -111,7 +110,7 @@ def find(
     context: Context,
     entry: str | None = None,
     states: Sequence[str] = (),
-    since: datetime | timedelta | str | None = None,
+    since: Moment | None = None,
     limit: int = 50,
 ) -> list[Run]:
     """The newest runs by fire time. `since` is an instant or how long ago. Raises NotFound, FieldError."""
@@ -128,7 +127,7 @@ def find(
 
 
 def entry_history(
-    context: Context, entry: str, since: datetime | timedelta | str | None = None, limit: int = 50
+    context: Context, entry: str, since: Moment | None = None, limit: int = 50
 ) -> list[Run | Suppressed]:
     """An entry's runs and the fires that became none, newest first. Raises NotFound, FieldError."""
     _require_limit(limit)
@@ -235,14 +234,8 @@ def _entry_id(transaction: Transaction, name: str | None) -> int | None:
     return id_
 
 
-def _since(context: Context, now: datetime, since: datetime | timedelta | str | None) -> datetime | None:
-    if isinstance(since, timedelta):
-        return now - since
-    if not isinstance(since, str):
-        return since
-    if since[:1].isdigit() and since[-1:].isalpha() and not since.endswith("Z"):
-        return now - parse_duration(since, "since")
-    return parse_instant(since, ZoneInfo(context.timezone), "since")
+def _since(context: Context, now: datetime, since: Moment | None) -> datetime | None:
+    return None if since is None else ago(since, now, parse_zone(context.timezone), "since")
 
 
 def _require_states(states: Sequence[str]) -> None:

@@ -4,40 +4,80 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from beatd.errors import FieldError, InvalidInput
 from beatd.operations.context import Context
 from beatd.operations.options import Written, argument_option, canonical, natural_value
 from beatd.planning.definition import Definition, parse_definition
-from beatd.planning.plan import expires_at, next_fire_time
+from beatd.planning.plan import expires_at
+from beatd.planning.timing import KINDS, Surroundings, Timing, next_fire_time
+from beatd.schedules import parse_instant
 from beatd.store import entries, history
 from beatd.store.entries import StoredEntry, Transaction
 
 Columns = Mapping[str, Any]
 
 
-def checked(context: Context, written: Written, created_at: datetime) -> Definition:
+_TICK = timedelta(microseconds=1)
+
+
+def checked(
+    context: Context, surroundings: Surroundings, written: Written, created_at: datetime
+) -> Definition:
     """The definition that these columns make. Raises InvalidInput with everything wrong with them."""
     findings = list(written.findings)
     definition = None
     try:
-        definition = parse_definition(
-            written.columns, created_at=created_at, default_timezone=context.timezone
-        )
+        definition = parse_definition(written.columns, created_at=created_at, surroundings=surroundings)
     except InvalidInput as several:
         said = {finding.field for finding in findings}
         findings += [finding for finding in several.findings if finding.field not in said]
     findings += _argument_findings(context, written.columns)
     findings += _encoding_findings(context, written.columns)
-    overlap = written.columns.get("overlap")
-    if overlap not in (None, "allow") and not context.reports:
-        problem = "only 'allow' is possible without reports (celery.reports is false)"
-        findings.append(FieldError("overlap", overlap, problem))
     if definition is None or findings:
         raise InvalidInput(findings)
     return definition
+
+
+def refuse_past(definition: Definition, columns: Columns, now: datetime, runs_made: int = 0) -> None:
+    """An entry that would never fire, or never again, is a mistake of the person who writes it. Raises
+    FieldError.
+    """
+    if finding := never_fires(definition, columns, now, runs_made):
+        raise finding
+
+
+def never_fires(
+    definition: Definition, columns: Columns, now: datetime, runs_made: int = 0
+) -> FieldError | None:
+    """Why nothing will come of it, paused or not, after `runs_made` scheduled runs."""
+    timing = definition.timing
+    if timing.at_boot:
+        return None
+    if timing.max_runs is not None and runs_made >= timing.max_runs:
+        problem = f"{runs_made} scheduled runs were made already: the entry would never fire again"
+        return FieldError("max_runs", timing.max_runs, problem, example=str(runs_made + 10))
+    if next_fire_time(timing.schedule, now) is None:
+        field, problem = _over(timing, columns, now)
+        return FieldError(field, columns[field], f"{problem}: the entry would never fire")
+    until = definition.paused_until
+    if until is not None and next_fire_time(timing.schedule, until - _TICK) is None:
+        return FieldError("paused_until", columns["paused_until"], "no fire time comes after it")
+    return None
+
+
+def _over(timing: Timing, columns: Columns, now: datetime) -> tuple[str, str]:
+    """The field because of which no fire time lies ahead, and what is wrong with it."""
+    for field in ("end_at", "at"):
+        if columns[field] is not None and parse_instant(columns[field], timing.timezone, field) <= now:
+            return field, "is in the past"
+    if columns["end_at"] is not None:
+        return "end_at", "no fire time comes before it"
+    if columns["calendar"] is not None:
+        return "calendar", "no fire time is left by it"
+    return next(kind for kind in KINDS if columns[kind] is not None), "has no fire time ahead"
 
 
 def remark(definition: Definition, now: datetime) -> str | None:
@@ -121,6 +161,11 @@ def audit_run(context: Context, transaction: Transaction, action: str, run: hist
     history.audited(transaction, [row])
 
 
+def audit(context: Context, transaction: Transaction, action: str, detail: Mapping[str, Any]) -> None:
+    """Notes what a person did that concerns no one entry."""
+    history.audited(transaction, [_audit_row(context, transaction, action, None, None, detail)])
+
+
 def _audit(
     context: Context,
     transaction: Transaction,
@@ -137,7 +182,7 @@ def _audit_row(
     context: Context,
     transaction: Transaction,
     action: str,
-    entry_id: int,
+    entry_id: int | None,
     name: str | None,
     detail: Mapping[str, Any],
 ) -> dict[str, Any]:

@@ -39,14 +39,21 @@ def pauses_since(transaction: Transaction, since: datetime) -> list[Pause]:
     return [Pause(row.since, row.until) for row in transaction.execute(query)]
 
 
-def pause(transaction: Transaction, now: datetime, note: str | None, who: str) -> StoredPause:
+def pause(
+    transaction: Transaction, now: datetime, note: str | None, who: str, until: datetime | None = None
+) -> StoredPause:
     """Pauses everything from `now` on; returns the pause that is open then, which may be an earlier one."""
     found = open_pause(transaction, now)
     if found is not None:
         return found
-    made = StoredPause(now, None, note, who)
-    transaction.execute(insert(pauses).values(since=now, note=note, who=who))
+    made = StoredPause(now, until, note, who)
+    transaction.execute(insert(pauses).values(since=now, until=until, note=note, who=who))
     return made
+
+
+def change(transaction: Transaction, now: datetime, until: datetime | None, note: str | None) -> None:
+    """Gives every pause that is open another end and note."""
+    transaction.execute(update(pauses).where(_open(now)).values(until=until, note=note))
 
 
 def resume(transaction: Transaction, now: datetime) -> StoredPause | None:

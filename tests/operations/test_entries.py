@@ -15,7 +15,7 @@ from sqlalchemy import insert, select, update
 
 from beatd.config import Settings
 from beatd.errors import Conflict, FieldError, InvalidInput, NotFound
-from beatd.operations import entries
+from beatd.operations import entries, pausing
 from beatd.operations.context import Context
 from beatd.store.models import audit, entry_changes, entry_versions, timers
 from beatd.store.models import entries as table
@@ -124,7 +124,7 @@ def test_everything_wrong_is_said_at_once_and_nothing_is_written(context: Contex
 
 # options, the field that is named, what is said
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
-    ({"shell": "x"}, "schedule", "exactly one of cron, every and at"),
+    ({"shell": "x"}, "schedule", "exactly one of cron, every, at, calendar_every, solar and custom"),
     ({"shell": "x", "every": "5m", "cron": "@daily"}, "schedule", "exactly one"),
     ({"every": "5m"}, "task", "one of shell"),
     ({"every": "5m", "shell": "x", "env": {"A": 1}}, "env.A", "must be a text"),
@@ -138,7 +138,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"every": "5m", "task": "t", "args": "[1"}, "args", "not a JSON array"),
     ({"every": "5m", "task": "t", "kwargs": '{"a": NaN}'}, "kwargs", "not a JSON object"),
     ({"at": "2020-01-01T00:00:00Z", "shell": "x"}, "at", "in the past"),
-    ({"every": "5m", "end_at": "2020-01-01T00:00:00Z", "shell": "x"}, "end_at", "in the past"),
+    (
+        {"every": "5m", "end_at": "2020-01-01T00:00:00Z", "shell": "x"},
+        "end_at",
+        "no fire time comes before it",
+    ),
     ({"cron": "0 0 30 2 *", "shell": "x"}, "cron", ""),
 ]
 
@@ -155,10 +159,24 @@ def test_what_cannot_be_is_refused(
     assert rows(embedded, table) == []
 
 
-def test_overlap_skip_needs_reports(embedded: Context) -> None:
-    with pytest.raises(InvalidInput, match="overlap: 'skip': only 'allow'"):
-        entries.add(replace(embedded, reports=False), "x", {**EVERY, "overlap": "skip"})
-    entries.add(embedded, "x", {**EVERY, "overlap": "skip"})
+NEEDS_REPORTS: list[tuple[dict[str, Any], str]] = [
+    ({"overlap": "skip"}, "overlap: 'skip'"),
+    ({"overlap": "queue"}, "overlap: 'queue'"),
+    ({"overlap": "cancel"}, "overlap: 'cancel'"),
+    ({"fixed_delay": True}, "fixed_delay: True"),
+    ({"on_failure": "pause"}, "on_failure: 'pause'"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), NEEDS_REPORTS)
+def test_what_hangs_on_the_end_of_runs_needs_reports(
+    embedded: Context, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(
+        InvalidInput, match=rf"^{said}: needs workers that report, and celery.reports is false$"
+    ):
+        entries.add(replace(embedded, reports=False), "x", {**EVERY, **options})
+    entries.add(embedded, "x", {**EVERY, **options})
 
 
 def test_a_change_makes_a_version_that_says_who_and_what(context: Context) -> None:
@@ -215,10 +233,10 @@ def test_replacing_puts_back_what_is_not_named(context: Context) -> None:
 
 def test_pausing_and_resuming(context: Context) -> None:
     entries.add(context, "tick", EVERY)
-    paused = entries.pause(context, "tick")
+    paused = pausing.pause(context, ["tick"])[0].after
     assert (paused.state, paused.next_fire_time, paused.version) == ("paused", None, 2)
-    assert entries.pause(context, "tick").version == 2
-    assert entries.resume(context, "tick").state == "active"
+    assert pausing.pause(context, ["tick"])[0].after.version == 2
+    assert pausing.resume(context, ["tick"])[0].after.state == "active"
     assert [row[0] for row in audited(context)] == ["add", "pause", "resume"]
 
 
@@ -278,7 +296,7 @@ def test_states(context: Context) -> None:
     now = datetime.now(UTC)
     for name in ["active", "paused", "broken", "completed", "planned"]:
         entries.add(context, name, EVERY)
-    entries.pause(context, "paused")
+    pausing.pause(context, ["paused"])
     execute(context, update(table).where(table.c.name == "broken").values(every="nonsense"))
     execute(context, update(table).where(table.c.name == "completed").values(every=None, at="2020-01-01"))
     planned = entries.show(context, "planned")
@@ -307,7 +325,7 @@ def test_states(context: Context) -> None:
     with pytest.raises(FieldError, match="state: 'bad'"):
         entries.find(context, state="bad")
     with pytest.raises(InvalidInput, match="every: 'nonsense'"):
-        entries.resume(context, "broken")
+        pausing.resume(context, ["broken"])
     assert entries.change(context, "broken", {"every": "5m"}).state == "active"
 
 
