@@ -169,3 +169,15 @@ def test_sqlite_keeps_instants_only(
             assert operator.type(f"SELECT {column} FROM pauses ORDER BY id DESC LIMIT 1") == [(stored,)]
     if stored is None:
         assert operator.type("SELECT since, until FROM pauses") == [("2026-01-01T00:00:00.000000Z", None)]
+
+
+def test_a_pause_with_an_end_and_another_end(database: Database) -> None:
+    with database.write() as connection:
+        made = pauses.pause(connection, NOON, "moving house", "anna", NOON + HOUR)
+        assert made == StoredPause(NOON, NOON + HOUR, "moving house", "anna")
+        assert pauses.open_pause(connection, NOON + HOUR - SOON) == made
+        assert pauses.open_pause(connection, NOON + HOUR) is None
+        pauses.change(connection, NOON + HOUR, None, "too late")
+        assert pauses.pauses_since(connection, NOON) == [Pause(NOON, NOON + HOUR)]
+        pauses.change(connection, NOON, None, "longer")
+        assert pauses.open_pause(connection, NOON + HOUR) == StoredPause(NOON, None, "longer", "anna")

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from beatd.errors import DatabaseUnavailable, SchemaMismatch
-from beatd.store import dialects, schema, triggers
+from beatd.store import dialects, health, schema, triggers
 from beatd.store.engine import Database
 from beatd.store.models import DEFINITION_COLUMNS, metadata
 
@@ -290,3 +290,17 @@ def test_an_application_may_keep_its_own_migrations_beside(unset: Database) -> N
     schema.downgrade(unset, "base")
     with unset.read() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "theirs"
+
+
+def test_what_is_missing_is_told(unset: Database) -> None:
+    """Of what a dump or a careless hand may have lost: triggers, views, tables, columns."""
+    schema.upgrade(unset)
+    with unset.write() as connection:
+        assert health.server(connection, unset.dialect).missing == ()
+        assert health.missing_tables(connection) == []
+        made = triggers.create_statements(connection.dialect.name, DEFINITION_COLUMNS)
+        triggers.replace(connection, made, [])
+        assert health.server(connection, unset.dialect).missing == tuple(triggers.names(made))
+        connection.execute(text("ALTER TABLE calendars DROP COLUMN weekdays"))
+        connection.execute(text("DROP TABLE pauses"))
+        assert health.missing_tables(connection) == ["calendars.weekdays", "pauses"]
