@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
+from beatd.schedules import english
 from beatd.schedules.base import Limited, Schedule
-from beatd.schedules.cron import CronSchedule, DayRule
+from beatd.schedules.boot import BootSchedule
+from beatd.schedules.calendar_interval import LAST_DAY, CalendarIntervalSchedule
+from beatd.schedules.calendars import Calendared
+from beatd.schedules.cron import CronSchedule
+from beatd.schedules.custom import CustomSchedule
+from beatd.schedules.describe_cron import describe_cron
 from beatd.schedules.interval import IntervalSchedule
 from beatd.schedules.once import OnceSchedule
-from beatd.schedules.text import format_instant
+from beatd.schedules.solar import SolarSchedule
+from beatd.schedules.text import format_instant, format_time
 
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-_WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 _UNITS = (
     ("week", timedelta(weeks=1)),
     ("day", timedelta(days=1)),
@@ -33,28 +24,99 @@ _UNITS = (
     ("minute", timedelta(minutes=1)),
     ("second", timedelta(seconds=1)),
 )
-_MOST_TIMES_LISTED = 6
+_FEBRUARY = 2
 
 
-def describe(schedule: Schedule) -> str:
-    """One line: 'every 5 minutes', 'at 03:00 on Monday to Friday, Europe/Berlin'."""
+def describe(
+    schedule: Schedule,
+    *,
+    jitter: timedelta | None = None,
+    max_runs: int | None = None,
+    fixed_delay: bool = False,
+) -> str:
+    """One line: 'every 5 minutes', 'at 03:00 on Monday to Friday, Europe/Berlin'.
+
+    What an entry adds to its schedule is told if it is given: jitter, max_runs, and that an interval counts
+    from the end of the run before.
+    """
+    text = _rule(schedule, fixed_delay)
+    if jitter:
+        text += f", plus up to {_elapsed(jitter, least=1)} of jitter"
+    if max_runs is not None:
+        text += ", once only" if max_runs == 1 else f", {max_runs} times at most"
+    return text
+
+
+def _rule(schedule: Schedule, fixed_delay: bool) -> str:
     match schedule:
         case CronSchedule():
-            return _cron(schedule)
+            return describe_cron(schedule)
         case IntervalSchedule():
+            if fixed_delay:
+                return f"{_elapsed(schedule.every, least=1)} after the end of the run before"
             return f"every {_elapsed(schedule.every)}"
         case OnceSchedule():
             return f"once at {format_instant(schedule.at)}"
+        case BootSchedule():
+            machine = "each machine" if schedule.host is None else repr(schedule.host)
+            return f"once after each boot of {machine}"
+        case CalendarIntervalSchedule():
+            return _calendar_interval(schedule)
+        case SolarSchedule():
+            return _solar(schedule)
+        case CustomSchedule():
+            arguments = "" if schedule.arguments == "{}" else f" with {schedule.arguments}"
+            return f"as custom schedule {schedule.name!r} says{arguments}, {schedule.timezone.key}"
+        case Calendared():
+            return f"{_rule(schedule.schedule, fixed_delay)}, {_under_calendar(schedule)}"
         case Limited():
-            return describe(schedule.schedule) + _limits(schedule)
+            return _rule(schedule.schedule, fixed_delay) + _limits(schedule)
     return repr(schedule)
 
 
-def _cron(schedule: CronSchedule) -> str:
-    times, days = _times(schedule.minutes, schedule.hours), _days(schedule.days)
-    if not days and times.startswith("at ") and len(schedule.hours) < 24:
-        days = " every day"
-    return f"{times}{days}, {schedule.timezone.key}"
+def _calendar_interval(schedule: CalendarIntervalSchedule) -> str:
+    """'every 3 months on the last day at 09:00, counted from January 2026'."""
+    anchor, months, days = schedule.anchor, schedule.months, schedule.days
+    month = english.MONTHS[anchor.month - 1]
+    if months and months % 12 == 0:
+        number, unit, counted_from = months // 12, "year", f"{anchor.year}"
+        on = f" on {_day_of(schedule, month)}"
+    elif months:
+        number, unit, counted_from = months, "month", f"{month} {anchor.year}"
+        on = f" on {_day_of(schedule)}"
+    elif days % 7 == 0:
+        number, unit, counted_from = days // 7, "week", anchor.isoformat()
+        on = f" on {english.WEEKDAYS[anchor.isoweekday() % 7]}"
+    else:
+        number, unit, counted_from, on = days, "day", anchor.isoformat(), ""
+    counted = "" if number == 1 else f", counted from {counted_from}"
+    every = english.counted(number, unit)
+    return f"every {every}{on} at {format_time(schedule.at)}{counted}, {schedule.timezone.key}"
+
+
+def _day_of(schedule: CalendarIntervalSchedule, month: str | None = None) -> str:
+    """'day 15', 'the last day', 'day 30 (or the last)', '1 March', '29 February (or the last day)'."""
+    if schedule.day == LAST_DAY:
+        return f"the last day of {month}" if month else "the last day"
+    if month is None:
+        return f"day {schedule.day}" + (" (or the last)" if schedule.day > 28 else "")
+    is_missing = schedule.day > (28 if schedule.anchor.month == _FEBRUARY else 30)
+    return f"{schedule.day} {month}" + (" (or the last day)" if is_missing else "")
+
+
+def _solar(schedule: SolarSchedule) -> str:
+    """'at sunrise every day, at 52.52° N 13.405° E'."""
+    event = "solar noon" if schedule.event == "noon" else schedule.event
+    latitude = f"{abs(schedule.latitude):g}° {'S' if schedule.latitude < 0 else 'N'}"
+    longitude = f"{abs(schedule.longitude):g}° {'W' if schedule.longitude < 0 else 'E'}"
+    return f"at {event} every day, at {latitude} {longitude}"
+
+
+def _under_calendar(calendared: Calendared) -> str:
+    calendar = "its calendar" if calendared.name is None else f"calendar {calendared.name!r}"
+    if calendared.action == "drop":
+        return f"except on the days of {calendar}"
+    return f"moved to the {calendared.action} working day from the days of {calendar}"
 
 
 def _limits(limited: Limited) -> str:
@@ -63,71 +125,10 @@ def _limits(limited: Limited) -> str:
     return start + end
 
 
-def _elapsed(every: timedelta) -> str:
-    """`every` in the largest unit that divides it."""
-    for unit, length in _UNITS:
-        if every % length == timedelta(0):
-            return _counted(every // length, unit)
-    return f"{every.total_seconds():f}".rstrip("0") + " seconds"
-
-
-def _counted(count: int, unit: str) -> str:
-    return unit if count == 1 else f"{count} {unit}s"
-
-
-def _times(minutes: Sequence[int], hours: Sequence[int]) -> str:
-    whole_day = len(hours) == 24
-    if whole_day and minutes == (0,):
-        return "every hour"
-    if not whole_day and len(minutes) * len(hours) <= _MOST_TIMES_LISTED:
-        return f"at {_listed([f'{hour:02}:{minute:02}' for hour in hours for minute in minutes])}"
-    step = _step(minutes)
-    text = f"every {_counted(step, 'minute')}" if step else f"at minute {_spans(minutes)}"
-    if not whole_day:
-        return f"{text} during hour {_spans(hours)}"
-    return text if step else f"{text} of every hour"
-
-
-def _step(minutes: Sequence[int]) -> int | None:
-    """n, if the minutes are every n-th of the hour without a break."""
-    if len(minutes) == 1:
-        return None
-    step = minutes[1] - minutes[0]
-    return step if tuple(minutes) == tuple(range(0, 60, step)) and 60 % step == 0 else None
-
-
-def _days(rule: DayRule) -> str:
-    """With a blank before it; nothing where every day matches."""
-    every_day, every_weekday = len(rule.days) == 31, len(rule.weekdays) == 7
-    in_month = f"on day {_spans(rule.days)} of the month"
-    in_week = f"on {_spans(rule.weekdays, _WEEKDAYS)}"
-    if not rule.both_must_match:
-        text = "" if every_day or every_weekday else f" {in_month} or {in_week}"
-    elif every_day:
-        text = "" if every_weekday else f" {in_week}"
-    else:
-        text = f" {in_month}" + (
-            "" if every_weekday else f", if it is {_spans(rule.weekdays, _WEEKDAYS, 'or')}"
-        )
-    if len(rule.months) < 12:
-        text += f" in {_spans([month - 1 for month in rule.months], _MONTHS)}"
-    return text
-
-
-def _spans(values: Sequence[int], names: Sequence[str] | None = None, last: str = "and") -> str:
-    """Values in order, three or more neighbours as 'a to b'."""
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and value == runs[-1][-1] + 1:
-            runs[-1].append(value)
-        else:
-            runs.append([value])
-    texts: list[str] = []
-    for run in runs:
-        named = [names[value] if names else str(value) for value in run]
-        texts += [f"{named[0]} to {named[-1]}"] if len(run) > 2 else named
-    return _listed(texts, last)
-
-
-def _listed(texts: Sequence[str], last: str = "and") -> str:
-    return f" {last} ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
+def _elapsed(length: timedelta, least: int = 2) -> str:
+    """In the largest unit that divides it; of one unit the number is told if `least` is 1."""
+    for unit, one in _UNITS:
+        if length % one == timedelta(0):
+            number = length // one
+            return f"1 {unit}" if number == least == 1 else english.counted(number, unit)
+    return f"{length.total_seconds():f}".rstrip("0") + " seconds"
