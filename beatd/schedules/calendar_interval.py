@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from beatd.errors import FieldError
 from beatd.schedules import wallclock
-from beatd.schedules.base import MICROSECOND, Schedule, as_utc
+from beatd.schedules.base import MICROSECOND, Count, Schedule, as_utc
 from beatd.schedules.text import parse_choice, parse_time
 
 if TYPE_CHECKING:
@@ -103,23 +103,45 @@ class CalendarIntervalSchedule(Schedule):
             self, self.timezone, as_utc(after), gap=self.dst_gap, fold=self.dst_fold
         )
 
+    def count(self, after: datetime, until: datetime) -> Count:
+        number = wallclock.count_instants(
+            self, self.timezone, as_utc(after), as_utc(until), gap=self.dst_gap, fold=self.dst_fold
+        )
+        return Count(number, exact=True)
+
     def next_wall(self, after: datetime) -> datetime | None:
         """The first wall time (naive) of the row strictly after a wall time (naive)."""
         after = max(after, datetime.combine(self.anchor, time.min) - MICROSECOND)
-        step = self._step_until(after.date())
+        step = self._step(self._steps_until(after.date()))
         wall = self._wall_of(step)
         if wall > after:
             return wall
         following = self._step_after(step)
         return None if following is None else self._wall_of(following)
 
-    def _step_until(self, day: date) -> date:
-        """The last date that the trigger steps on up to a day; the first one if that is later."""
+    def count_walls(self, after: datetime, until: datetime) -> int:
+        """How many of its wall times lie in (after, until], all naive."""
+        return max(0, self._walls_until(until) - self._walls_until(after))
+
+    def _walls_until(self, wall: datetime) -> int:
+        if wall.date() < self.anchor:
+            return 0
+        steps = self._steps_until(wall.date())
+        is_ahead = self._wall_of(self._step(steps)) > wall
+        first_is_early = self._wall_of(self._step(0)).date() < self.anchor
+        return max(0, steps + 1 - is_ahead - first_is_early)
+
+    def _steps_until(self, day: date) -> int:
+        """The number of the last step up to a day, the first being 0; 0 for a day before it."""
         if self.days:
-            return self.anchor + max(0, (day - self.anchor).days // self.days) * timedelta(self.days)
-        first = _month_number(self.anchor)
-        steps = max(0, (_month_number(day) - first) // self.months)
-        return _first_of_month(first + steps * self.months)
+            return max(0, (day - self.anchor).days // self.days)
+        return max(0, (_month_number(day) - _month_number(self.anchor)) // self.months)
+
+    def _step(self, number: int) -> date:
+        """A date that the trigger steps on."""
+        if self.days:
+            return self.anchor + number * timedelta(self.days)
+        return _first_of_month(_month_number(self.anchor) + number * self.months)
 
     def _step_after(self, step: date) -> date | None:
         """None beyond the year 9999, where the trigger would look for a valid date for ever."""
