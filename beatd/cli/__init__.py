@@ -41,6 +41,8 @@ _COMMANDS = {
     "runs": _Command("beatd.cli.runs:app", "List, show, revoke runs.", _ENTRIES),
     "apply": _Command("beatd.cli.apply:apply", "Make the entries as TOML files say.", _ENTRIES),
     "export": _Command("beatd.cli.apply:export", "Print the entries as TOML.", _ENTRIES),
+    "pause": _Command("beatd.cli.pause:pause_all", "Stop everything from firing (--all).", _ENTRIES),
+    "resume": _Command("beatd.cli.pause:resume_all", "Let everything fire again (--all).", _ENTRIES),
     "crontab": _Command("beatd.cli.crontab:app", "Bring crontab lines over.", _ENTRIES),
     "status": _Command("beatd.cli.status:status", "What runs where, and how late it is.", _CARE),
     "doctor": _Command("beatd.cli.doctor:doctor", "Check everything, say what to do.", _CARE),

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from beatd.cli.entry import context_of, plain_value
+from beatd.cli.context import context_of
+from beatd.cli.entry import plain_value
 from beatd.cli.output import JsonOption, print_json
 from beatd.cli.state import State
 from beatd.operations import apply as operation

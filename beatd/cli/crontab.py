@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from beatd.cli.apply import changes_document, print_changes
-from beatd.cli.entry import context_of
+from beatd.cli.context import context_of
 from beatd.cli.output import JsonOption, print_json
 from beatd.cli.state import State
 from beatd.errors import InvalidInput

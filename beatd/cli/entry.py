@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from beatd.cli import pause
+from beatd.cli.context import context_of
 from beatd.cli.entry_options import options_given, with_entry_options
 from beatd.cli.output import JsonOption, first_line, print_json, said_by, span_text, styled, table
 from beatd.cli.state import State
@@ -37,17 +39,14 @@ _NARROWEST = 12
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The entry.", show_default=False)]
 
 
-def context_of(state: State) -> Context:
-    return Context.of(state.settings, state.database(), state.who, "cli")
-
-
 # Edits
 
 
 @app.command("add")
 @with_entry_options
 def add(ctx: typer.Context, name: _Name, **flags: Any) -> None:
-    """Add an entry: one of --cron, --every and --at, and one of --shell, --http and --task."""
+    """Add an entry: say when (one of --cron, --every, --at, --calendar-every, --solar and --custom) and what
+    (one of --shell, --http and --task)."""
     state: State = ctx.obj
     context = context_of(state)
     _tell(state, "added", entries.add(context, name, options_given(flags)))
@@ -109,22 +108,8 @@ def edit(ctx: typer.Context, name: _Name) -> None:
             text = edited
 
 
-@app.command()
-def pause(ctx: typer.Context, name: _Name) -> None:
-    """Stop an entry from firing; fires from now on are counted as paused."""
-    state: State = ctx.obj
-    context = context_of(state)
-    before = entries.show(context, name).version
-    _tell(state, "paused", pausing.pause(context, [name])[0].after, before)
-
-
-@app.command()
-def resume(ctx: typer.Context, name: _Name) -> None:
-    """Let an entry fire again, from its next fire time on."""
-    state: State = ctx.obj
-    context = context_of(state)
-    before = entries.show(context, name).version
-    _tell(state, "resumed", pausing.resume(context, [name])[0].after, before)
+app.command("pause")(pause.pause_entries)
+app.command("resume")(pause.resume_entries)
 
 
 @app.command()

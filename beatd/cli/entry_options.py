@@ -23,15 +23,34 @@ class _Flag(NamedTuple):
     pairs: bool = False
 
 
+#: Of these an entry has exactly one, with what belongs to it.
 _WHEN = [
-    _Flag("cron", "EXPR", "Five fields or an @-name: '*/5 * * * *', @daily."),
+    _Flag(
+        "cron", "EXPR", "Five fields, six with seconds first, or an @-name: '*/5 * * * *', @daily, @reboot."
+    ),
+    _Flag("host", "NAME", "@reboot: of this machine only."),
     _Flag("every", "DURATION", "30s, 5m, 2h, 1d, 1w or 1h30m of elapsed time."),
+    _Flag("fixed_delay", "", "--every: counts from the end of the last run.", bool, ("--fixed-delay",)),
     _Flag("at", "TIME", "Once: 2026-03-29T09:30:00Z, or without Z a wall time of the zone."),
+    _Flag("calendar_every", "N UNIT", "By the calendar: 10d, 2w, 3mo or 1y."),
+    _Flag("time", "HH:MM", "--calendar-every: the wall time (00:00)."),
+    _Flag("day", "1-31|last", "--calendar-every: the day of the month."),
+    _Flag("solar", "EVENT", "sunrise, sunset, dawn, dusk or noon."),
+    _Flag("latitude", "DEGREES", "--solar: north is positive."),
+    _Flag("longitude", "DEGREES", "--solar: east is positive."),
+    _Flag("custom", "NAME", "An APScheduler trigger that the configuration allows."),
+    _Flag("custom_args", "JSON", "--custom: its arguments: '{\"hours\": 8}'."),
+]
+_WITHIN = [
     _Flag("timezone", "ZONE", "IANA name; the configuration's if not given."),
     _Flag("start_at", "TIME", "No fire before; an interval counts from here."),
     _Flag("end_at", "TIME", "No fire after."),
-    _Flag("dst_gap", "run_after|skip", "A cron time that daylight saving skips."),
-    _Flag("dst_fold", "first|second|both", "A cron time that comes twice."),
+    _Flag("max_runs", "N", "No more scheduled runs than this."),
+    _Flag("calendar", "NAME", "Not on the dates of this calendar (beatd calendar)."),
+    _Flag("calendar_action", "drop|next|previous", "Or on the working day after or before."),
+    _Flag("jitter", "DURATION", "Up to so much later, by a hash of name and fire time."),
+    _Flag("dst_gap", "run_after|skip", "A wall time that daylight saving skips."),
+    _Flag("dst_fold", "first|second|both", "A wall time that comes twice."),
 ]
 _WHAT = [
     _Flag("shell", "CMD", "A command for the shell."),
@@ -69,15 +88,26 @@ _HOW = [
     _Flag("misfire", "skip|latest|all", "What becomes of fires that were missed."),
     _Flag("misfire_grace", "DURATION", "How late a fire may still run."),
     _Flag("misfire_limit", "N", "How many missed fires 'all' makes up: 1 to 1000."),
-    _Flag("overlap", "allow|skip", "If an earlier run is not finished."),
+    _Flag("overlap", "POLICY", "If an earlier run is not finished: allow, skip, queue or cancel."),
+    _Flag("on_failure", "continue|pause", "Whether it is paused after failures in a row."),
+    _Flag("failure_limit", "N", "After how many: 1 to 1000 (3)."),
+    _Flag("on_lost", "continue|rerun", "Whether a run whose worker vanished runs again."),
     _Flag("lost_after", "DURATION", "How long a started run may go unheard of."),
     _Flag("enabled", "", "Whether it fires.", bool, ("--enabled/--disabled",)),
+    _Flag("paused_until", "TIME", "It does not fire before (beatd entry pause)."),
+    _Flag("pause_note", "TEXT", "Why it is paused."),
     _Flag("description", "TEXT", "For people."),
 ]
 #: Given as text: what is no number, or out of range, is refused in one line, as in an entries file.
-_WHOLE_NUMBERS = ("priority", "misfire_limit")
+_WHOLE_NUMBERS = ("priority", "misfire_limit", "max_runs", "failure_limit")
 
-_PANELS = {"When": _WHEN, "What": _WHAT, "Where the message goes": _WHERE, "How": _HOW}
+_PANELS = {
+    "When": _WHEN,
+    "Within what limits": _WITHIN,
+    "What": _WHAT,
+    "Where the message goes": _WHERE,
+    "How": _HOW,
+}
 _FLAGS = {flag.key: flag for flags in _PANELS.values() for flag in flags}
 
 

@@ -10,7 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from beatd.cli.entry import context_of, outcome, plain_value, print_fitted, took
+from beatd.cli.context import context_of
+from beatd.cli.entry import outcome, plain_value, print_fitted, took
 from beatd.cli.output import JsonOption, plain, print_json, styled, table
 from beatd.cli.process import App
 from beatd.cli.state import State

@@ -49,7 +49,7 @@ def test_an_entrys_life(beatd: Beatd) -> None:
         "shell": "echo [hi]",
     }
 
-    assert beatd("entry", "pause", "hello").stdout == "paused hello (paused)\n"
+    assert beatd("entry", "pause", "hello").stdout == "paused hello\n"
     assert beatd("entry", "pause", "hello").stdout == "hello was paused already\n"
     paused_at = datetime.fromisoformat(beatd.json("entry", "versions", "hello")[0]["changed_at"])
     beatd("entry", "set", "hello", "--description", "still paused")
