@@ -331,7 +331,7 @@ class _Settling:
                 started.pop().reason = "overlap"  # of those held back the newest wins
             fire.run = replace(fire.run, held=True)
         elif overlap == "cancel":
-            if started:
+            if started and started[-1].definition.policies.overlap == "cancel":
                 started.pop().reason = "overlap"  # it would be started only to be ended
             fire.run = replace(fire.run, cancels=self._facts.open_run or bool(started))
         started.append(fire)

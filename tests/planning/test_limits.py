@@ -159,6 +159,23 @@ def test_fires_that_the_calendar_drops_are_one_record() -> None:
     assert suppressed(decided) == [("calendar", 48, "10 00:00", "11 23:00")]
 
 
+def test_a_record_of_dropped_fires_tells_the_version() -> None:
+    versions = [("2026-03-01T00:00", entry()), ("2026-03-09T23:30", entry(calendar="holidays"))]
+    decided = look(versions, "2026-03-09T23:10", "2026-03-10T00:10")
+    assert [(record.version, record.reason) for record in decided.suppressions] == [(2, "calendar")]
+
+
+@pytest.mark.parametrize(
+    ("until", "count", "exact"),
+    [("02:46:39", DROPPED_COUNTED, True), ("02:46:40", DROPPED_COUNTED + 1, False)],
+)
+def test_dropped_fires_are_counted_exactly_up_to_the_bound(until: str, count: int, exact: bool) -> None:
+    definition = entry(cron="* * * * * *", calendar="holidays", expires="never")
+    decided = look(definition, "2026-03-09T23:59:59", f"2026-03-10T{until}")
+    [record] = decided.suppressions
+    assert (record.count, record.exact) == (count, exact)
+
+
 def test_the_next_fire_and_the_expiry_pass_over_what_the_calendar_drops() -> None:
     decided = look(entry(calendar="holidays"), "2026-03-09T22:30", "2026-03-09T23:00")
     [run] = decided.runs

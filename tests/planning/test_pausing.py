@@ -46,6 +46,7 @@ PAUSES_OF_EVERYTHING = [
     ("11:30", "13:30", "14:00:10", ["14:00"], [("all paused", 2, "12:00", "13:00")], "15:00"),
     ("11:30", "13:00", "13:00:10", ["13:00"], [("all paused", 1, "12:00", "12:00")], "14:00"),
     ("12:00", "12:30", "12:59:00", ["11:00"], [("all paused", 1, "12:00", "12:00")], "13:00"),
+    ("11:00", "12:00", "12:00:10", ["12:00"], [("all paused", 1, "11:00", "11:00")], "13:00"),
     ("11:30", None, "12:30:00", ["11:00"], [("all paused", 1, "12:00", "12:00")], "13:00"),
     ("11:30", "13:30", "12:30:00", ["11:00"], [("all paused", 1, "12:00", "12:00")], "14:00"),
 ]
@@ -61,7 +62,7 @@ def test_while_everything_is_paused(
     next_fire: str,
 ) -> None:
     pause = Pause(at(f"2026-03-10T{since}"), until and at(f"2026-03-10T{until}"))
-    planned_from = "2026-03-10T11:10" if "11:00" not in runs else "2026-03-10T10:10"
+    planned_from = "2026-03-10T10:10" if "11:00" in (*runs, since) else "2026-03-10T11:10"
     definition = entry(misfire="all", expires="never")
     decided = look(definition, planned_from, f"2026-03-10T{now}", pauses=[pause])
     assert fires(decided) == [f"10 {run}" for run in runs]
@@ -96,3 +97,30 @@ def test_a_pause_that_ends_later_moves_the_next_fire_behind_it_however_many_foll
     decided = look(entry(), "2026-03-10T09:10", "2026-03-10T09:40", pauses=pauses)
     assert decided.next_fire == at("2026-03-10T15:00")
     assert decided.runs == decided.suppressions == ()
+
+
+def test_a_pause_that_ends_at_a_fire_leaves_that_fire_next() -> None:
+    pause = Pause(at("2026-03-10T09:30"), at("2026-03-10T12:00"))
+    assert look(entry(), "2026-03-10T09:10", "2026-03-10T09:40", pauses=[pause]).next_fire == at(
+        "2026-03-10T12:00"
+    )
+
+
+@pytest.mark.parametrize("columns", [{"paused_until": "2026-03-10T12:00Z"}, {}])
+def test_looking_at_the_very_instant_before_a_pause_ends(columns: dict[str, str]) -> None:
+    pauses = [] if columns else [Pause(at("2026-03-10T09:30"), at("2026-03-10T12:00"))]
+    before = look(entry(**columns), "2026-03-10T11:30", "2026-03-10T11:59:59.999999", pauses=pauses)
+    assert (before.runs, before.suppressions) == ((), ())
+    assert before.planned_from == at("2026-03-10T11:59:59.999999")
+    after = look(entry(**columns), "2026-03-10T11:59:59.999999", "2026-03-10T12:00", pauses=pauses)
+    assert fires(after) == ["10 12:00"]
+
+
+def test_records_tell_the_version_that_was_paused() -> None:
+    versions = [
+        ("2026-03-01T00:00", entry(expires="never")),
+        ("2026-03-10T11:30", entry(enabled=False)),
+        ("2026-03-10T12:30", entry(expires="never")),
+    ]
+    decided = look(versions, "2026-03-10T11:10", "2026-03-10T12:40")
+    assert [(record.version, record.reason) for record in decided.suppressions] == [(2, "paused")]

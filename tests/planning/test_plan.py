@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beatd.planning.plan import Period, expires_at, plan
+from beatd.planning.plan import FIRES_A_LOOK, Period, expires_at, plan
 from tests.planning.stories import CREATED, at, entry, fires, look, suppressed
 
 
@@ -255,3 +255,96 @@ def test_every_fire_is_settled_exactly_once_however_often_one_looks(
     assert set(ran) <= set(expected)
     if misfire == "all":
         assert ran == expected
+
+
+EDGES = [
+    # columns, looked at, runs, records: what holds at the very instant
+    (
+        {"misfire_grace": "90m", "expires": "never", "misfire": "all"},
+        "12:30:00",
+        ["10 11:00", "10 12:00"],
+        [],
+    ),
+    (
+        {"misfire_grace": "90m", "expires": "never", "misfire": "all"},
+        "12:30:00.000001",
+        ["10 12:00"],
+        [("misfire", 1, "10 11:00", "10 11:00")],
+    ),
+    ({"expires": "30s"}, "11:00:29.999999", ["10 11:00"], []),
+    ({"expires": "30s"}, "11:00:30", [], [("expired", 1, "10 11:00", "10 11:00")]),
+    ({"misfire": "skip"}, "11:01:00", ["10 11:00"], []),
+    ({"misfire": "skip"}, "11:01:00.000001", [], [("misfire", 1, "10 11:00", "10 11:00")]),
+]
+
+
+@pytest.mark.parametrize(("columns", "now", "runs", "records"), EDGES)
+def test_the_edges_of_lateness_and_expiry(
+    columns: dict[str, Any], now: str, runs: list[str], records: list[tuple[str, int, str, str]]
+) -> None:
+    decided = look(entry(**columns), "2026-03-10T10:30", f"2026-03-10T{now}")
+    assert fires(decided) == runs
+    assert suppressed(decided) == records
+
+
+def test_of_two_fires_within_the_minute_both_are_on_time_and_of_two_later_one_is_left() -> None:
+    definition = entry(cron="* * * * * *", expires="never", start_at="2026-03-10T11:00:00Z")
+    assert len(look(definition, "2026-03-10T10:59", "2026-03-10T11:01:00").runs) == 61
+    decided = look(definition, "2026-03-10T10:59", "2026-03-10T11:01:02")
+    assert len(decided.runs) == 62
+    assert suppressed(decided) == [("misfire", 1, "10 11:00", "10 11:00")]
+    assert [record.version for record in decided.suppressions] == [1]
+
+
+def test_a_look_settles_no_more_fires_than_it_may_also_over_several_versions() -> None:
+    versions = [
+        ("2026-03-01T00:00", entry(cron="* * * * *", misfire="all", misfire_limit=1000, expires="never")),
+        ("2026-03-10T05:00:30", entry(cron="* * * * *", misfire="all", misfire_limit=1000, expires="never")),
+    ]
+    decided = look(versions, "2026-03-10T00:00:30", "2026-03-10T10:00:30")
+    assert len(decided.runs) == FIRES_A_LOOK
+    assert {run.version for run in decided.runs} == {1, 2}
+    assert decided.planned_from == decided.last_fire == at("2026-03-10T08:20")
+    assert decided.next_fire == at("2026-03-10T08:21")
+
+
+def test_a_look_whose_room_is_just_filled_by_the_version_before_goes_on_with_the_next() -> None:
+    every = {"cron": "* * * * *", "misfire": "all", "misfire_limit": 1000, "expires": "never"}
+    versions = [("2026-03-01T00:00", entry(**every)), ("2026-03-10T08:20:30", entry(**every))]
+    first = look(versions, "2026-03-10T00:00:30", "2026-03-10T08:21:30")
+    assert (len(first.runs), first.version) == (FIRES_A_LOOK, 2)
+    assert first.next_fire == at("2026-03-10T08:21")
+    second = look(versions, "2026-03-10T08:20:30", "2026-03-10T08:21:30")
+    assert fires(second) == ["10 08:21"]
+
+
+def test_misfires_of_each_version_tell_that_version() -> None:
+    versions = [("2026-03-01T00:00", entry(misfire="skip")), ("2026-03-10T11:30", entry(misfire="skip"))]
+    decided = look(versions, "2026-03-10T10:30", "2026-03-10T12:30")
+    assert [(record.version, record.first) for record in decided.suppressions] == [
+        (1, at("2026-03-10T11:00")),
+        (2, at("2026-03-10T12:00")),
+    ]
+
+
+def test_fires_that_are_looked_at_singly_tell_their_version() -> None:
+    versions = [
+        ("2026-03-01T00:00", entry(misfire="all", expires="5m")),
+        ("2026-03-10T11:30", entry(misfire="all", expires="5m")),
+    ]
+    decided = look(versions, "2026-03-10T10:30", "2026-03-10T12:30")
+    assert [(record.version, record.reason, record.count) for record in decided.suppressions] == [
+        (1, "expired", 1),
+        (2, "expired", 1),
+    ]
+
+
+def test_a_version_that_allows_overlap_and_a_later_one_that_cancels() -> None:
+    versions = [
+        ("2026-03-01T00:00", entry(misfire="all", expires="never", overlap="allow")),
+        ("2026-03-10T12:30", entry(misfire="all", expires="never", overlap="cancel")),
+    ]
+    decided = look(versions, "2026-03-10T10:30", "2026-03-10T13:10")
+    assert fires(decided) == ["10 11:00", "10 12:00", "10 13:00"]
+    assert [run.cancels for run in decided.runs] == [False, False, True]
+    assert decided.suppressions == ()
