@@ -50,6 +50,24 @@ def format(duration: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def span_text(span: timedelta) -> str:
+    """A length of time in its two greatest units, or in parts of a second: `1d 2h`, `12s`, `340ms`."""
+    seconds = abs(span.total_seconds())
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count}{unit}")
+        if parts and (len(parts) == 2 or unit == "s"):
+            break
+    return " ".join(parts)
+
+
 def _problem(text: str) -> str:
     if re.fullmatch(r"[0-9]+", text):
         return f"has no unit; did you mean '{text}s'?"

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from beatd.durations import span_text as span_text  # what everything that prints one takes from here
+
 if TYPE_CHECKING:
     from beatd.operations.health import Finding
 
@@ -113,24 +115,6 @@ def styled(state: str) -> Text:
 def ago(span: timedelta) -> str:
     """`3s ago`, `in 2h`: how far a past (positive) or coming instant is from now."""
     return f"in {span_text(-span)}" if span < timedelta(0) else f"{span_text(span)} ago"
-
-
-def span_text(span: timedelta) -> str:
-    """A length of time in its two greatest units, or in parts of a second: `1d 2h`, `12s`, `340ms`."""
-    seconds = abs(span.total_seconds())
-    if seconds < 1:
-        return f"{seconds * 1000:.0f}ms"
-    if seconds < 10:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    parts = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
-        count, whole = divmod(whole, size)
-        if count:
-            parts.append(f"{count}{unit}")
-        if parts and (len(parts) == 2 or unit == "s"):
-            break
-    return " ".join(parts)
 
 
 def first_line(text: str | None) -> str:

@@ -1,0 +1,45 @@
+"""Instants as people read them, in the zone that they think in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, tzinfo
+
+_NIGHT_ENDS = time(6)
+
+
+def zoned(instant: datetime, zone: tzinfo) -> str:
+    """`2026-03-29 03:00 CEST`; with seconds where there are any."""
+    local = instant.astimezone(zone)
+    seconds = ":%S" if local.second or local.microsecond else ""
+    return local.strftime(f"%Y-%m-%d %H:%M{seconds} %Z")
+
+
+def zoned_and_utc(instant: datetime, zone: tzinfo) -> str:
+    """`2026-03-29 03:00 CEST (01:00 UTC)`; UTC alone where that is the zone."""
+    local, utc = zoned(instant, zone), zoned(instant, UTC)
+    if local == utc:
+        return utc
+    same_date = local[:10] == utc[:10]
+    return f"{local} ({utc[11:] if same_date else utc})"
+
+
+def clock_time(wall: datetime | time) -> str:
+    """`02:30`; with seconds where there are any."""
+    return wall.strftime("%H:%M:%S" if wall.second else "%H:%M")
+
+
+def that_day(wall: datetime) -> str:
+    return "that night" if wall.time() < _NIGHT_ENDS else "that day"
+
+
+def listed(texts: list[str], most: int = 3) -> str:
+    """`a, b and c`; of more than `most` the first, how many lie between, and the last."""
+    if len(texts) > most:
+        return f"{texts[0]} to {texts[-1]} ({len(texts)} times)"
+    return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
+
+
+def first_line(text: str | None, most: int = 200) -> str:
+    """The first line that says something, cut where it is very long."""
+    line = next((line.strip() for line in (text or "").splitlines() if line.strip()), "")
+    return line if len(line) <= most else line[:most] + "…"
