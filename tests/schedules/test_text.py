@@ -1,8 +1,8 @@
-"""Durations, instants and zones as people write them; schedules as people read them."""
+"""Durations, instants, times of day, dates and zones as people write them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import available_timezones
 
 import pytest
@@ -11,18 +11,8 @@ from hypothesis import strategies as st
 
 from beatd import durations
 from beatd.errors import FieldError
-from beatd.schedules import (
-    IntervalSchedule,
-    Limited,
-    OnceSchedule,
-    describe,
-    format_duration,
-    format_instant,
-    parse_cron,
-    parse_duration,
-    parse_instant,
-    parse_zone,
-)
+from beatd.schedules import format_duration, format_instant, parse_duration, parse_instant, parse_zone
+from beatd.schedules.text import format_time, parse_choice, parse_date, parse_time
 from tests.schedules.model import utc
 
 BERLIN = parse_zone("Europe/Berlin")
@@ -169,33 +159,35 @@ def test_unknown_zones(name: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "expected"),
+    ("text", "expected"),
     [
-        ("* * * * *", "every minute"),
-        ("*/5 * * * *", "every 5 minutes"),
-        ("*/7 * * * *", "at minute 0, 7, 14, 21, 28, 35, 42, 49 and 56 of every hour"),
-        ("0 * * * *", "every hour"),
-        ("5,35 * * * *", "at minute 5 and 35 of every hour"),
-        ("@daily", "at 00:00 every day"),
-        ("0 3,15 * * 1-5", "at 03:00 and 15:00 on Monday to Friday"),
-        ("*/5 9-17 * * sat,sun", "every 5 minutes during hour 9 to 17 on Sunday and Saturday"),
-        ("0 0 1 * 1", "at 00:00 on day 1 of the month or on Monday"),
-        ("0 0 1-7 * */7", "at 00:00 on day 1 to 7 of the month, if it is Sunday"),
-        ("0 0 1-31 * 1", "at 00:00 every day"),
-        ("30 6 1,15 1,7 *", "at 06:30 on day 1 and 15 of the month in January and July"),
-        ("0 0 * 3-5 *", "at 00:00 in March to May"),
+        ("00:00", time(0, 0)),
+        ("09:00", time(9, 0)),
+        (" 09:00:30 ", time(9, 0, 30)),
+        ("23:59:59", time(23, 59, 59)),
     ],
 )
-def test_cron_in_english(expression: str, expected: str) -> None:
-    assert describe(parse_cron(expression, BERLIN)) == f"{expected}, Europe/Berlin"
+def test_times_of_day(text: str, expected: time) -> None:
+    assert parse_time(text, "time") == expected
+    assert parse_time(format_time(expected), "time") == expected
 
 
-def test_the_others_in_english() -> None:
-    anchor = utc("2026-01-01T00:00Z")
-    assert describe(IntervalSchedule(timedelta(minutes=5), anchor)) == "every 5 minutes"
-    assert describe(IntervalSchedule(timedelta(days=7), anchor)) == "every week"
-    assert describe(IntervalSchedule(timedelta(seconds=90), anchor)) == "every 90 seconds"
-    assert describe(IntervalSchedule(timedelta(seconds=1.5), anchor)) == "every 1.5 seconds"
-    assert describe(OnceSchedule(anchor)) == "once at 2026-01-01T00:00:00Z"
-    limited = Limited(IntervalSchedule(timedelta(hours=1), anchor), anchor, anchor + timedelta(days=1))
-    assert describe(limited) == "every hour, from 2026-01-01T00:00:00Z, until 2026-01-02T00:00:00Z"
+@pytest.mark.parametrize("text", ["9:00", "24:00", "09:60", "09:00:60", "0900", "9am", "", "09:00Z", "٠٩:٠٠"])
+def test_bad_times_of_day(text: str) -> None:
+    with pytest.raises(FieldError, match=r"^time: .*HH:MM") as refusal:
+        parse_time(text, "time")
+    assert parse_time(refusal.value.example or "", "x")
+
+
+@pytest.mark.parametrize("text", ["2026-02-29", "20260228", "2026-W01-1", "24.12.2026", "2026-2-3", ""])
+def test_bad_dates(text: str) -> None:
+    assert parse_date("2024-02-29", "dates") == date(2024, 2, 29)
+    with pytest.raises(FieldError, match=r"^dates: .*YYYY-MM-DD") as refusal:
+        parse_date(text, "dates")
+    assert parse_date(refusal.value.example or "", "x")
+
+
+def test_a_word_is_one_of_those_allowed() -> None:
+    assert parse_choice("skip", ("run_after", "skip"), "dst_gap") == "skip"
+    with pytest.raises(FieldError, match=r"^dst_gap: 'Skip': must be one of run_after, skip; for example"):
+        parse_choice("Skip", ("run_after", "skip"), "dst_gap")
