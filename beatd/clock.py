@@ -34,7 +34,8 @@ def zone_data_version() -> str:
             if found:
                 return found
         if Path(folder, "UTC").exists():
-            return f"unknown ({folder})"
+            changed = datetime.fromtimestamp(Path(folder).stat().st_mtime, UTC)
+            return f"unknown ({folder}, of {changed:%Y-%m-%dT%H:%M:%SZ})"
     try:
         return version("tzdata")
     except PackageNotFoundError:

@@ -13,6 +13,7 @@ The watchdog is fed while the loops make progress, and by nothing else.
 from __future__ import annotations
 
 import json
+import math
 import signal
 import statistics
 import threading
@@ -23,6 +24,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from beatd import __version__, clock, logs
+from beatd.broker.app import revoke
 from beatd.broker.configured import (
     broker_address,
     configured_app,
@@ -34,15 +36,17 @@ from beatd.broker.configured import (
 from beatd.broker.publisher import Publisher
 from beatd.broker.reports import ReportsConsumer
 from beatd.config import Loaded, Settings
-from beatd.dispatch import faultpoints
+from beatd.dispatch import boot, faultpoints
 from beatd.dispatch.dispatcher import Batch, Dispatcher
 from beatd.dispatch.loop import Loop
 from beatd.dispatch.outbox import Outbox
 from beatd.dispatch.reports import Intake
 from beatd.dispatch.takeover import this_process
 from beatd.dispatch.upkeep import Upkeep
-from beatd.errors import BeatdError, DatabaseUnavailable, SchemaMismatch
-from beatd.planning.plan import forget
+from beatd.dispatch.zonedata import zone_data
+from beatd.errors import BeatdError, DatabaseUnavailable, FieldError, InvalidInput, SchemaMismatch
+from beatd.planning.timing import Surroundings, forget
+from beatd.schedules import CustomFactory, load_factories
 from beatd.store import runs, schema, timers
 from beatd.store.engine import Database
 from beatd.store.listener import Listener
@@ -56,7 +60,8 @@ DRAIN_TIMEOUT = 20.0
 #: Seconds beyond the longest wait for database or broker after which a loop counts as stalled.
 STALL_MARGIN = 5.0
 
-#: Seconds between looks into the outbox for runs that nobody leases, where nothing announces them.
+#: Seconds between looks into the outbox for runs that nobody leases, where nothing announces them and none
+#: is known to lapse earlier.
 _TAKE_OVER_EVERY = 0.5
 
 #: Seconds between looks whether the first pass is done.
@@ -74,18 +79,29 @@ def run(loaded: Loaded, reload: Callable[[], Loaded]) -> int:
     """
     settings = loaded.settings
     faultpoints.arm(settings.scheduler.fault_point)
-    app = configured_app(settings)
+    app, custom = _loaded(settings)
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP | _RELOAD)
     notifier = Notifier.from_environment()
     database = Database.configured(settings.database)
     log.info("daemon.starting", version=__version__, database=database.name)
     try:
-        daemon = _joined(lambda: Daemon(settings, app, reload, database, notifier), database, notifier)
+        daemon = _joined(
+            lambda: Daemon(settings, app, custom, reload, database, notifier), database, notifier
+        )
         if daemon is not None:
             daemon.run()
     finally:
         database.close()
     return 0
+
+
+def _loaded(settings: Settings) -> tuple[Any, Mapping[str, CustomFactory]]:
+    """What the settings name of the operator's own code: Celery app, triggers. Raises InvalidInput."""
+    app = configured_app(settings)
+    try:
+        return app, load_factories(settings.schedules.custom)
+    except FieldError as finding:
+        raise InvalidInput([finding]) from finding
 
 
 #: Taken by the main thread when it waits, and by nothing else: a handler would interrupt it anywhere.
@@ -128,11 +144,13 @@ class Daemon:
         self,
         settings: Settings,
         app: Any,
+        custom: Mapping[str, CustomFactory],
         reload: Callable[[], Loaded],
         database: Database,
         notifier: Notifier,
     ) -> None:
         self.settings = settings
+        self._custom = custom
         self._reload = reload
         self._database = database
         self._notifier = notifier
@@ -144,12 +162,16 @@ class Daemon:
         self._wake = threading.Event()
         self._first_pass = threading.Event()
         self._published = 0
-        self._took_over_at = 0.0
+        self._looked_at = 0.0
+        #: when there is something in the outbox that anybody may take, as far as known
+        self._lapse_at = math.inf
         self._not_handed_over: list[Batch] = []
         self._listener: Listener | None = None
 
         self._dispatcher = self._new_dispatcher()
-        self._outbox = Outbox(database, self._node, self._new_publisher, lease=settings.scheduler.lease)
+        self._outbox = Outbox(
+            database, self._node, self._new_publisher, self._ask_to_end, lease=settings.scheduler.lease
+        )
         self._intake = Intake(database, self._new_consumer)
         self._upkeep = Upkeep(database, self._node, this_process(), self)
         self._dispatching = Loop("dispatch", self._dispatch)
@@ -159,9 +181,13 @@ class Daemon:
             self._loops.append(Loop("listen", self._listen))
 
     def join(self) -> None:
-        """Puts the node on the table. Raises DatabaseUnavailable."""
+        """Puts the node on the table; the first after a boot runs what is to run then.
+
+        Raises DatabaseUnavailable.
+        """
         self._upkeep.join()
         self._upkeep.check_zones()
+        boot.fire(self._database, self._installation, self._surroundings(), boot.this_boot())
 
     def run(self) -> None:
         """Until it is asked to stop; then drains."""
@@ -180,8 +206,17 @@ class Daemon:
             self._installation,
             batch=self.settings.scheduler.batch,
             lease=self.settings.scheduler.lease,
-            default_timezone=self.settings.timezone,
+            surroundings=self._surroundings(),
             zone_data=self.zone_data(),
+        )
+
+    def _surroundings(self) -> Surroundings:
+        """Without calendars: those are the database's."""
+        return Surroundings(self.settings.timezone, custom=self._custom, reports=self.settings.celery.reports)
+
+    def _ask_to_end(self, run_ids: Sequence[str]) -> None:
+        revoke(
+            self._app, run_ids, terminate=True, timeout=self.settings.broker.connect_timeout.total_seconds()
         )
 
     def _new_publisher(self) -> Publisher:
@@ -199,15 +234,19 @@ class Daemon:
         self._wake.clear()
         done = self._dispatcher.run_once()
         self._hand_over(done.batches)
-        if woken or clock.monotonic() - self._took_over_at >= _TAKE_OVER_EVERY:
-            self._took_over_at = clock.monotonic()
+        now = clock.monotonic()
+        if woken or done.released or now >= min(self._looked_at + _TAKE_OVER_EVERY, self._lapse_at):
+            self._looked_at, self._lapse_at = now, math.inf
             # a node that cannot publish leaves lapsed runs, its own too, to those that can
             if self._publishes() and not self._stop.is_set():
-                self._hand_over(self._dispatcher.take_over().batches)
+                taken = self._dispatcher.take_over()
+                self._lapse_at = now + (math.inf if taken.wait is None else taken.wait)
+                self._hand_over(taken.batches)
         self._first_pass.set()
         # twice an interval: an edit takes effect within the whole of it
         poll = self.settings.scheduler.poll_interval.total_seconds() / 2
-        self._wake.wait(poll if done.wait is None else min(done.wait, poll))
+        until_due = poll if done.wait is None else min(done.wait, poll)
+        self._wake.wait(max(0.0, min(until_due, self._lapse_at - clock.monotonic())))
 
     def _publishes(self) -> bool:
         return self._publishing.trouble is None and not self._outbox.blocked
@@ -225,7 +264,8 @@ class Daemon:
 
     def _take_in_reports(self) -> None:
         if self.settings.celery.reports:
-            self._intake.run_once(1.0)
+            if self._intake.run_once(1.0).awaited_ends:
+                self.wake()
         else:
             self._intake.close()
             self._stop.wait(1.0)
@@ -274,18 +314,18 @@ class Daemon:
         self._notifier.reloading()
         try:
             settings = self._reload().settings
-            app = configured_app(settings)
+            app, custom = _loaded(settings)
         except BeatdError as error:
             log.error("config.refused", error=str(error))
         else:
-            self._use(settings, app)
+            self._use(settings, app, custom)
         self._notifier.ready(self.status())
 
-    def _use(self, settings: Settings, app: Any) -> None:
+    def _use(self, settings: Settings, app: Any, custom: Mapping[str, CustomFactory]) -> None:
         changed = _changed(self.settings, settings)
         if restart := sorted(_NEEDS_RESTART & set(changed)):
             log.warning("config.warning", warning=f"{', '.join(restart)}: a change takes a restart")
-        self.settings, self._app = settings, app
+        self.settings, self._app, self._custom = settings, app, custom
         logs.configure(settings.log.level, settings.log.format)
         self._dispatcher = self._new_dispatcher()
         self._outbox.lease = settings.scheduler.lease
@@ -324,8 +364,8 @@ class Daemon:
         }
 
     def zone_data(self) -> str:
-        """What plans depend on besides entries: the zone data, and the zone of entries that name none."""
-        return f"{clock.zone_data_version()} {self.settings.timezone}"
+        """What plans depend on besides entries."""
+        return zone_data(self.settings)
 
     def use_zone_data(self) -> None:
         """Reads the zone data anew; what was computed from the old is forgotten."""

@@ -41,13 +41,16 @@ EVENTS = {
     "broker.unavailable": "the broker cannot be reached; tried again",
     "clock.jumped": "the database's time moved otherwise than time passed; looked at a second time",
     "clock.differs": "this machine's clock is off the database's by more than a second",
-    "zones.changed": "the zone data is another version; affected entries were planned afresh",
+    "zones.changed": "the zone data is another version; `entries` are planned afresh",
+    "zones.replanned": "this node has planned them; `moved` of them fire next at another time",
     # nodes
     "node.joined": "this node is in the table of nodes",
     "node.gone": "a node has not been heard of; its runs are taken over",
     "node.left": "this node took itself off the table of nodes",
     # entries
     "entry.broken": "an entry cannot be understood and is set aside until it is edited; `error` says why",
+    "entry.paused": "an entry failed too often in a row and was paused; `reason` says how often",
+    "boot.fired": "the machine booted: runs of the boot entries are recorded",
     "fires.suppressed": "fires that did not become runs: count, first, last and the reason",
     # runs
     "dispatch.pass": "one pass of the dispatcher: its counts",
@@ -60,6 +63,8 @@ EVENTS = {
     "run.retrying": "the run failed and Celery will try it again",
     "run.revoked": "the run was revoked",
     "run.expired": "the run's expiry came before its start",
+    "runs.cancelled": "workers were asked to end runs for the newer runs of their entries",
+    "runs.not_ended": "workers cannot be asked to end runs; the newer ones start after ten seconds anyway",
     "run.dropped": "a second delivery of a run that is claimed or finished was dropped",
     "outbox.pass": "one pass of the outbox: its counts",
     "outbox.taken_over": "runs whose lease lapsed are published by this node",
@@ -75,6 +80,7 @@ EVENTS = {
     "claim.failed": "a worker could not claim a run; its message is delivered again",
     # upkeep
     "history.trimmed": "old runs were deleted",
+    "ends.forgotten": "entries wait for the end of a run that was not told: looked after now",
     "sweep.pass": "one pass of the deadline sweep: its counts",
 }
 

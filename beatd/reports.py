@@ -13,6 +13,8 @@ VERSION = 1
 REPORTS_HEADER = "beatd_reports"
 ENTRY_HEADER = "beatd_entry"
 FIRE_TIME_HEADER = "beatd_fire_time"
+#: Of runs that start again when their worker vanishes: how often they still may. It tells their starts apart.
+RERUNS_HEADER = "beatd_reruns_left"
 
 #: The reports queue is on no exchange: reports are published to its name through the default one, which
 #: every transport has. Whoever declares it, the daemon or a worker, does it in these words: RabbitMQ
@@ -32,7 +34,8 @@ class Report:
     """One state change of one run.
 
     `run_id` is the Celery task id; `at` the worker's clock, aware UTC; `retries` Celery's count;
-    `result` and `error` are text excerpts, cut by the worker to its configured limit.
+    `result` and `error` are text excerpts, cut by the worker to its configured limit; `reruns_left` is
+    what the message said of it, None where it said nothing.
     """
 
     run_id: str
@@ -42,6 +45,7 @@ class Report:
     retries: int = 0
     result: str | None = None
     error: str | None = None
+    reruns_left: int | None = None
 
     @property
     def order(self) -> tuple[int, int]:
@@ -57,6 +61,7 @@ class Report:
             "retries": self.retries,
             "result": self.result,
             "error": self.error,
+            "reruns_left": self.reruns_left,
         }
 
     @classmethod
@@ -76,6 +81,7 @@ class Report:
                 retries=int(message["retries"]),
                 result=message.get("result"),
                 error=message.get("error"),
+                reruns_left=None if message.get("reruns_left") is None else int(message["reruns_left"]),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"malformed report: {error}") from error

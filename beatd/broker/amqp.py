@@ -339,7 +339,8 @@ class _Session:
     def append(self, item: _Item, now: datetime) -> None:
         """Raises MessageRefused."""
         run = item.outgoing
-        data = self._frames_of(item.template).encode(run.run_id, run.fire_time, run.expires_at, now)
+        frames = self._frames_of(item.template)
+        data = frames.encode(run.run_id, run.fire_time, run.expires_at, now, run.reruns_left)
         item.size = len(data)
         item.returned = False
         self._buffer += data

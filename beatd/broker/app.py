@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -190,14 +190,19 @@ def _product(connection: Connection) -> str:
     return f"kombu transport {connection.transport.driver_type}"
 
 
-def revoke(app: Celery, run_id: str, terminate: bool, timeout: float = 5.0) -> None:
-    """Tells all workers not to start the run, and with `terminate` to end it if it has started.
+def revoke(app: Celery, runs: str | Sequence[str], terminate: bool, timeout: float = 5.0) -> None:
+    """Tells all workers not to start these runs, and with `terminate` to end those that have started.
 
     Raises Conflict on a transport that cannot broadcast, BrokerUnavailable.
     """
     with _broadcasting(app, timeout) as connection:
         try:
-            app.control.revoke(run_id, terminate=terminate, signal="SIGTERM", connection=connection)
+            app.control.revoke(
+                runs if isinstance(runs, str) else list(runs),
+                terminate=terminate,
+                signal="SIGTERM",
+                connection=connection,
+            )
         except Exception as error:
             raise unavailable(connection, error) from error
 

@@ -12,7 +12,7 @@ from amqp.serialization import dumps
 
 from beatd.broker.message import Template, ttl_ms
 from beatd.errors import MessageRefused
-from beatd.reports import FIRE_TIME_HEADER
+from beatd.reports import FIRE_TIME_HEADER, RERUNS_HEADER
 from beatd.schedules import format_instant
 
 _METHOD, _HEADER, _BODY = 1, 2, 3
@@ -71,7 +71,14 @@ class Frames:
         chunks = (template.body[at : at + room] for at in range(0, len(template.body), room))
         self._body = b"".join(self._frame(_BODY, chunk) for chunk in chunks)
 
-    def encode(self, run_id: str, fire_time: datetime, expires_at: datetime | None, now: datetime) -> bytes:
+    def encode(
+        self,
+        run_id: str,
+        fire_time: datetime,
+        expires_at: datetime | None,
+        now: datetime,
+        reruns_left: int = 0,
+    ) -> bytes:
         ttl = ttl_ms(expires_at, now)
         task_id = run_id.encode()
         table = b"".join(
@@ -83,6 +90,7 @@ class Frames:
                 self._no_expiry
                 if expires_at is None
                 else _text_item("expires", expires_at.isoformat().encode()),
+                _text_item(RERUNS_HEADER, str(reruns_left).encode()) if reruns_left else b"",
             )
         )
         payload = b"".join(
@@ -114,7 +122,8 @@ def _short(text: bytes) -> bytes:
 
 
 _KEYS: dict[str, bytes] = {
-    name: _short(name.encode()) + b"S" for name in ("id", "root_id", "expires", FIRE_TIME_HEADER)
+    name: _short(name.encode()) + b"S"
+    for name in ("id", "root_id", "expires", FIRE_TIME_HEADER, RERUNS_HEADER)
 }
 
 

@@ -113,7 +113,10 @@ def envelope(channel: Any, template: Template, run: Outgoing, now: datetime) -> 
         template.priority,
         template.content_type,
         template.content_encoding,
-        {**template.headers, **run_headers(run.run_id, run.fire_time, run.expires_at)},
+        {
+            **template.headers,
+            **run_headers(run.run_id, run.fire_time, run.expires_at, run.reruns_left),
+        },
         {**template.properties, **run_properties(run.run_id, run.expires_at, now)},
     )
 

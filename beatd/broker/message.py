@@ -18,7 +18,7 @@ from kombu.messaging import Producer
 
 from beatd.errors import MessageRefused
 from beatd.planning.task import TaskSpec
-from beatd.reports import ENTRY_HEADER, FIRE_TIME_HEADER, REPORTS_HEADER
+from beatd.reports import ENTRY_HEADER, FIRE_TIME_HEADER, REPORTS_HEADER, RERUNS_HEADER
 from beatd.schedules import format_instant
 
 #: RabbitMQ refuses a longer TTL (2**32 - 1 ms, 49 days); the `expires` header has no such limit.
@@ -81,10 +81,14 @@ class Template:
         return f"exchange {self.exchange!r}, routing key {self.routing_key!r}"
 
 
-def run_headers(run_id: str, fire_time: datetime, expires_at: datetime | None) -> dict[str, Any]:
+def run_headers(
+    run_id: str, fire_time: datetime, expires_at: datetime | None, reruns_left: int = 0
+) -> dict[str, Any]:
     headers = {"id": run_id, "root_id": run_id, FIRE_TIME_HEADER: format_instant(fire_time)}
     if expires_at is not None:
         headers["expires"] = expires_at.isoformat()
+    if reruns_left:
+        headers[RERUNS_HEADER] = str(reruns_left)
     return headers
 
 

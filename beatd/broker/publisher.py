@@ -21,6 +21,8 @@ class Outgoing:
     spec: TaskSpec
     fire_time: datetime
     expires_at: datetime | None
+    #: how often it may start again after its worker vanished; reports of this start carry it
+    reruns_left: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""The deadline sweep: closes runs that no report will close, and brings back those a broker forgot."""
+"""The deadline sweep: closes runs that no report will close, starts again what is to start again, and brings
+back what a broker forgot.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from beatd.logs import get_logger
-from beatd.store import runs
+from beatd.store import deadlines, ends
 from beatd.store.engine import Database
 
 log = get_logger()
@@ -19,7 +21,12 @@ _LIMIT = 1000
 class SweepPass:
     expired: int = 0
     lost: int = 0
+    started_again: int = 0
     published_again: int = 0
+
+    @property
+    def anything(self) -> bool:
+        return any(asdict(self).values())
 
 
 def sweep(database: Database, *, reports: bool, publish_again_after: timedelta | None) -> SweepPass:
@@ -30,18 +37,32 @@ def sweep(database: Database, *, reports: bool, publish_again_after: timedelta |
     run-once run may stay unclaimed; None for brokers that deliver again by themselves.
     """
     dialect = database.dialect
-    expired = lost = again = 0
+    expired = again = 0
     with database.write() as connection:
         now = database.now(connection)
-        lost += runs.close_lapsed_claims(connection, dialect, now, _LIMIT)
-        lost += runs.close_unheard(connection, dialect, now, _LIMIT)
-        expired += runs.close_unpublished(connection, dialect, now, _LIMIT)
+        lost, restarted = deadlines.close_lapsed_claims(connection, dialect, now, _LIMIT)
+        restarted += deadlines.start_unheard_again(connection, dialect, now, _LIMIT)
+        lost += deadlines.close_unheard(connection, dialect, now, _LIMIT)
+        expired += deadlines.close_unpublished(connection, dialect, now, _LIMIT)
         if reports:
-            expired += runs.close_unstarted(connection, dialect, now, _LIMIT)
-            lost += runs.close_untold(connection, dialect, now, _LIMIT)
+            expired += deadlines.close_unstarted(connection, dialect, now, _LIMIT)
+            expired += deadlines.close_held(connection, dialect, now, _LIMIT)
+            lost += deadlines.close_untold(connection, dialect, now, _LIMIT)
         if publish_again_after is not None:
-            again = runs.publish_again(connection, dialect, now, publish_again_after, _LIMIT)
-    done = SweepPass(expired, lost, again)
-    if any(asdict(done).values()):
+            again = deadlines.publish_again(connection, dialect, now, publish_again_after, _LIMIT)
+    done = SweepPass(expired, lost, restarted, again)
+    if done.anything:
         log.info("sweep.pass", **asdict(done))
     return done
+
+
+def find_forgotten(database: Database) -> int:
+    """Lets the dispatcher look at entries that wait for an end of which nobody told it; returns how many.
+
+    Raises DatabaseUnavailable.
+    """
+    with database.write() as connection:
+        found = ends.nudge_forgotten(connection, database.now(connection), _LIMIT)
+    if found:
+        log.warning("ends.forgotten", entries=found)
+    return found

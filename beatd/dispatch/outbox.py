@@ -19,6 +19,7 @@ from beatd import clock
 from beatd.broker.publisher import Outgoing, Publisher, Status
 from beatd.dispatch.dispatcher import Batch, Publication
 from beatd.dispatch.faultpoints import reach
+from beatd.errors import Conflict
 from beatd.logs import get_logger
 from beatd.store import runs
 from beatd.store.engine import Database
@@ -78,12 +79,18 @@ class Outbox:
         database: Database,
         node: str,
         connect: Callable[[], Publisher],
+        ask_to_end: Callable[[Sequence[str]], None],
         *,
         lease: timedelta = timedelta(seconds=30),
     ) -> None:
+        """`ask_to_end` tells all workers to end these runs; it raises Conflict where they cannot be told,
+        BrokerUnavailable.
+        """
         self._database = database
         self._node = node
         self._connect = connect
+        self._ask_to_end = ask_to_end
+        self._cannot_ask: str | None = None
         #: how long a batch is leased when its lease is renewed
         self.lease = lease
         self._waiting: queue.Queue[Batch] = queue.Queue(CAPACITY)
@@ -125,6 +132,7 @@ class Outbox:
         if self._held is None or publisher.blocked:
             publisher.pump()
             return OutboxPass()
+        self._end_cancelled(self._held)
         self._held, dropped = self._still_ours(self._held)
         self._publish(publisher, self._held)
         reach("after-publish")
@@ -177,6 +185,20 @@ class Outbox:
         if publisher is not None:
             publisher.close()
 
+    def _end_cancelled(self, batch: Batch) -> None:
+        """The runs for which they were to make room start after a while anyway."""
+        if not batch.to_end:
+            return
+        try:
+            self._ask_to_end(batch.to_end)
+        except Conflict as error:
+            if self._cannot_ask != str(error):
+                self._cannot_ask = str(error)
+                log.warning("runs.not_ended", reason=str(error))
+        else:
+            log.info("runs.cancelled", count=len(batch.to_end))
+        self._held = replace(batch, to_end=())
+
     def _still_ours(self, batch: Batch) -> tuple[Batch, int]:
         """The batch without the runs whose lease was lost, its lease long enough to be sent.
 
@@ -197,6 +219,9 @@ class Outbox:
 
     def _publish(self, publisher: Publisher, batch: Batch) -> None:
         """Sends a batch and keeps how it ended; from then on the batch is not sent again from here."""
+        if not batch.publications:
+            self._held = None
+            return
         now = self._database_time()
         if batch.lease_ends - clock.monotonic() < _LEASE_MARGIN:
             self._held = None
@@ -262,7 +287,8 @@ class Outbox:
 
 def _outgoing(publication: Publication) -> Outgoing:
     run = publication.run
-    return Outgoing(run.id, (run.entry_id, run.version), publication.spec, run.fire_time, run.expires_at)
+    version = run.entry_id, run.version
+    return Outgoing(run.id, version, publication.spec, run.fire_time, run.expires_at, run.reruns_left)
 
 
 def _backoff(attempt: int) -> timedelta:

@@ -9,7 +9,7 @@ from beatd.broker.reports import ReportsConsumer
 from beatd.dispatch.faultpoints import reach
 from beatd.errors import BrokerUnavailable, DatabaseUnavailable
 from beatd.logs import get_logger
-from beatd.store import runs
+from beatd.store import reported
 from beatd.store.engine import Database
 
 log = get_logger()
@@ -17,8 +17,11 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class IntakePass:
+    """`awaited_ends`: how many runs have ended for whose end something waits."""
+
     received: int = 0
     news: int = 0
+    awaited_ends: int = 0
     refused: int = 0
 
 
@@ -51,18 +54,19 @@ class Intake:
         batch = self._consumer.receive(timeout)
         if batch.rejected:
             log.warning("reports.refused", count=batch.rejected)
-        news = 0
+        applied = reported.Applied()
         if batch.reports:
             try:
                 with self._database.write() as connection:
-                    news = runs.apply_reports(connection, batch.reports, self._database.now(connection))
+                    now = self._database.now(connection)
+                    applied = reported.apply_reports(connection, batch.reports, now)
             except DatabaseUnavailable:
                 batch.requeue()
                 raise
             reach("after-report")
-            log.debug("reports.stored", received=len(batch.reports), news=news)
+            log.debug("reports.stored", received=len(batch.reports), news=applied.news)
         batch.ack()
-        return IntakePass(len(batch.reports), news, batch.rejected)
+        return IntakePass(len(batch.reports), applied.news, applied.awaited_ends, batch.rejected)
 
     def reconnect(self) -> None:
         """From the next pass on follows through a new connection. May be called by any thread."""

@@ -9,6 +9,7 @@ import os
 import socket
 from pathlib import Path
 
+from beatd.dispatch.boot import BOOT_ID
 from beatd.logs import get_logger
 from beatd.store import nodes, runs
 from beatd.store.engine import Database
@@ -16,7 +17,6 @@ from beatd.store.nodes import Process
 
 log = get_logger()
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: Position of the start time among the fields of /proc/PID/stat that follow the command's name (proc(5)).
 _START_TIME = 19
 
@@ -24,7 +24,7 @@ _START_TIME = 19
 def this_process() -> Process:
     """The process namespace belongs to the boot id: the same number means another process elsewhere."""
     namespace = Path("/proc/self/ns/pid").readlink().name
-    boot_id = f"{_BOOT_ID.read_text().strip()}/{namespace}"
+    boot_id = f"{BOOT_ID.read_text().strip()}/{namespace}"
     return Process(socket.gethostname(), boot_id, os.getpid(), _started(os.getpid()) or 0)
 
 

@@ -12,11 +12,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from beatd import __version__, clock
 from beatd.config import Settings
-from beatd.dispatch.deadlines import sweep
+from beatd.dispatch.deadlines import find_forgotten, sweep
 from beatd.dispatch.takeover import release_dead
 from beatd.errors import DatabaseUnavailable, SchemaMismatch
 from beatd.logs import get_logger
-from beatd.store import nodes, runs, timers
+from beatd.store import nodes, retention, timers
 from beatd.store.engine import Database
 from beatd.store.nodes import Process
 
@@ -25,7 +25,11 @@ log = get_logger()
 _BATCH = 1000
 _RETENTION_EVERY = 60.0
 _LONG_HISTORIES_EVERY = 3600.0
-_ZONES_EVERY = 3600.0
+_FORGOTTEN_EVERY = 60.0
+
+#: An update of the machine is noticed within this; a look reads the first line of one file.
+_ZONES_EVERY = 60.0
+_LOOKS_FOR_STALE = 2
 
 #: Nodes that have not been heard of for so long are taken off the table.
 _FORGET_NODES_AFTER = timedelta(days=1)
@@ -53,6 +57,7 @@ class Upkeep:
         self._process = process
         self._host = host
         self._zone_data = host.zone_data()
+        self._looks_for_stale = _LOOKS_FOR_STALE
         self._stopping = threading.Event()
         self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
@@ -73,6 +78,7 @@ class Upkeep:
             (self.beat, heartbeat),
             (self.sweep, heartbeat),
             (self.watch_nodes, heartbeat),
+            (self.find_forgotten, _FORGOTTEN_EVERY),
             (self.cut_history, _RETENTION_EVERY),
             (self.cut_long_histories, _LONG_HISTORIES_EVERY),
             (self.check_zones, _ZONES_EVERY),
@@ -117,7 +123,11 @@ class Upkeep:
             reports=self._host.settings.celery.reports,
             publish_again_after=self._host.publish_again_after(),
         )
-        if done.published_again:
+        if done.anything:
+            self._host.wake()
+
+    def find_forgotten(self) -> None:
+        if self._host.settings.celery.reports and find_forgotten(self._database):
             self._host.wake()
 
     def watch_nodes(self) -> None:
@@ -125,15 +135,23 @@ class Upkeep:
             self._host.wake()
 
     def check_zones(self) -> None:
-        """Plans entries afresh that were planned from other zone data, or in another default zone."""
+        """Plans entries afresh that were planned from other zone data, or in another default zone.
+
+        Twice after a change, for a pass that was under way may have planned from the old data. Not at each
+        look: a node that has older data may be at work beside this one.
+        """
         zone_data = self._host.zone_data()
         if zone_data != self._zone_data:
             self._zone_data = zone_data
             self._host.use_zone_data()
+            self._looks_for_stale = _LOOKS_FOR_STALE
+        if not self._looks_for_stale:
+            return
         with self._database.write() as connection:
-            replanned = timers.plan_afresh(connection, zone_data)
-        if replanned:
-            log.info("zones.changed", zone_data=zone_data, entries=replanned)
+            stale = timers.plan_afresh(connection, zone_data)
+        self._looks_for_stale -= 1
+        if stale:
+            log.info("zones.changed", zone_data=zone_data, entries=stale)
             self._host.wake()
 
     def cut_history(self) -> None:
@@ -142,16 +160,16 @@ class Upkeep:
         def cut(connection: Any) -> int:
             now = self._database.now(connection)
             nodes.forget_silent(connection, now - _FORGET_NODES_AFTER)
-            return runs.cut_history(connection, now - keep, _BATCH)
+            return retention.cut_history(connection, now - keep, _BATCH)
 
         self._in_batches(cut)
 
     def cut_long_histories(self) -> None:
         keep = self._host.settings.history.keep_runs
         with self._database.read() as connection:
-            long = runs.with_long_histories(connection, keep)
+            long = retention.with_long_histories(connection, keep)
         for entry_id in long:
-            self._in_batches(partial(runs.cut_long_history, entry_id=entry_id, keep=keep, limit=_BATCH))
+            self._in_batches(partial(retention.cut_long_history, entry_id=entry_id, keep=keep, limit=_BATCH))
         self._in_batches(partial(timers.remove_of_gone_entries, limit=_BATCH))
 
     def _in_batches(self, cut: Callable[[Any], int]) -> None:

@@ -2,7 +2,7 @@
 
 All that a worker may write, and all decided by the database's time. A claim is a lease that its worker
 renews; one that lapses without an end means that the worker is gone. Nobody takes over a lapsed claim:
-the run may have had its effect, so the daemon closes it as lost.
+the run may have had its effect, so the daemon closes it as lost, or lets it start again where that is wanted.
 """
 
 from __future__ import annotations
@@ -41,22 +41,32 @@ class Claim(Enum):
     UNKNOWN_RUN = "unknown run"
 
 
-def take(database: Database, run_id: str, worker: str, lease: timedelta, retries: int = 0) -> Claim:
+def take(
+    database: Database,
+    run_id: str,
+    worker: str,
+    lease: timedelta,
+    retries: int = 0,
+    reruns_left: int | None = None,
+) -> Claim:
     """Take a run, or say why not. Repeating it with the same arguments gives the same answer.
 
     `worker` names one delivery to one worker process, so that a call whose outcome was lost with its
     connection can be repeated. `retries` is Celery's count: a higher one takes the run again from the
-    attempt before, whatever its expiry, for expiry governs the first start only. Raises
-    DatabaseUnavailable.
+    attempt before, whatever its expiry, for expiry governs the first start only. `reruns_left` is what the
+    message says of it: one of a start that was given up takes nothing. Raises DatabaseUnavailable.
     """
     if not is_run_id(run_id):
         return Claim.UNKNOWN_RUN
+    may_start: ColumnElement[bool] = runs.c.state.not_in(FINAL_STATES)
+    if reruns_left is not None:
+        may_start = and_(may_start, runs.c.reruns_left == reruns_left)
     with database.write() as connection:
-        if retries and _take_again(connection, run_id, worker, lease, retries):
+        if retries and _take_again(connection, run_id, worker, lease, retries, may_start):
             return Claim.TAKEN
-        if _take_new(database, connection, run_id, worker, lease, retries):
+        if _take_new(database, connection, run_id, worker, lease, retries, may_start):
             return Claim.TAKEN
-        return _reason(connection, run_id, worker, retries)
+        return _reason(connection, run_id, worker, retries, may_start)
 
 
 def renew(database: Database, run_id: str, worker: str, lease: timedelta) -> bool:
@@ -74,9 +84,14 @@ def end(database: Database, run_id: str, worker: str) -> bool:
 
 
 def _take_new(
-    database: Database, connection: Connection, run_id: str, worker: str, lease: timedelta, retries: int
+    database: Database,
+    connection: Connection,
+    run_id: str,
+    worker: str,
+    lease: timedelta,
+    retries: int,
+    may_start: ColumnElement[bool],
 ) -> bool:
-    may_start: ColumnElement[bool] = runs.c.state.not_in(FINAL_STATES)
     if not retries:
         may_start = and_(may_start, or_(runs.c.expires_at.is_(None), runs.c.expires_at > _from_now()))
     row = select(
@@ -91,11 +106,18 @@ def _take_new(
     return connection.execute(statement).rowcount == 1
 
 
-def _take_again(connection: Connection, run_id: str, worker: str, lease: timedelta, retries: int) -> bool:
+def _take_again(
+    connection: Connection,
+    run_id: str,
+    worker: str,
+    lease: timedelta,
+    retries: int,
+    may_start: ColumnElement[bool],
+) -> bool:
     statement = (
         update(claims)
         .where(claims.c.run_id == run_id, claims.c.retries < retries)
-        .where(exists().where(runs.c.id == run_id, runs.c.state.not_in(FINAL_STATES)))
+        .where(exists().where(runs.c.id == run_id, may_start))
         .values(
             worker=worker,
             retries=retries,
@@ -107,9 +129,11 @@ def _take_again(connection: Connection, run_id: str, worker: str, lease: timedel
     return connection.execute(statement).rowcount == 1
 
 
-def _reason(connection: Connection, run_id: str, worker: str, retries: int) -> Claim:
+def _reason(
+    connection: Connection, run_id: str, worker: str, retries: int, may_start: ColumnElement[bool]
+) -> Claim:
     query = (
-        select(runs.c.state, claims.c.worker, claims.c.retries, claims.c.ended_at)
+        select(may_start.label("may_start"), claims.c.worker, claims.c.retries, claims.c.ended_at)
         .select_from(runs.outerjoin(claims, claims.c.run_id == runs.c.id))
         .where(runs.c.id == run_id)
     )
@@ -118,7 +142,7 @@ def _reason(connection: Connection, run_id: str, worker: str, retries: int) -> C
         return Claim.UNKNOWN_RUN
     if (row.worker, row.retries, row.ended_at) == (worker, retries, None):
         return Claim.TAKEN
-    if row.worker is not None or row.state in FINAL_STATES:
+    if row.worker is not None or not row.may_start:
         return Claim.HELD
     return Claim.EXPIRED
 

@@ -36,6 +36,10 @@ class Dialect(Protocol):
     def prepare(self, engine: Engine) -> None: ...
     def now(self, connection: Connection) -> datetime: ...
     def skip_locked(self, query: Select[Any]) -> Select[Any]: ...
+    def locked(self, query: Select[Any]) -> Select[Any]:
+        """Locks what it finds, and waits for those who have locked some of it."""
+        ...
+
     def insert_new(self, table: Table) -> Insert:
         """An insert that passes over rows whose key exists."""
         ...
@@ -73,6 +77,9 @@ class SQLite:
         return clock.wall()
 
     def skip_locked(self, query: Select[Any]) -> Select[Any]:
+        return query
+
+    def locked(self, query: Select[Any]) -> Select[Any]:
         return query
 
     def insert_new(self, table: Table) -> Insert:
@@ -137,6 +144,9 @@ class PostgreSQL:
     def skip_locked(self, query: Select[Any]) -> Select[Any]:
         return query.with_for_update(skip_locked=True)
 
+    def locked(self, query: Select[Any]) -> Select[Any]:
+        return query.with_for_update()
+
     def insert_new(self, table: Table) -> Insert:
         return postgresql.insert(table).on_conflict_do_nothing()
 
@@ -184,6 +194,9 @@ class MariaDB:
 
     def skip_locked(self, query: Select[Any]) -> Select[Any]:
         return query.with_for_update(skip_locked=True)
+
+    def locked(self, query: Select[Any]) -> Select[Any]:
+        return query.with_for_update()
 
     def insert_new(self, table: Table) -> Insert:
         return mysql.insert(table).prefix_with("IGNORE")

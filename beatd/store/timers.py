@@ -6,20 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select
+from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
 
 from beatd.planning.plan import Suppression
 from beatd.store.dialects import Dialect
-from beatd.store.models import (
-    OPEN_STATES,
-    claims,
-    entries,
-    entry_changes,
-    entry_versions,
-    runs,
-    suppressions,
-    timers,
-)
+from beatd.store.models import entries, entry_changes, entry_versions, suppressions, timers
 
 #: Columns that one pass of the dispatcher writes.
 _WRITTEN = tuple(column.name for column in timers.columns)
@@ -59,15 +50,22 @@ def queue_changes(connection: Connection, entry_ids: Sequence[int]) -> None:
         connection.execute(entry_changes.insert(), [{"entry_id": id_} for id_ in entry_ids])
 
 
-def lock(connection: Connection, dialect: Dialect, entry_ids: Sequence[int], now: datetime) -> list[Timer]:
-    """Locks the timers of these entries, made first where there are none yet.
+def lock(
+    connection: Connection,
+    dialect: Dialect,
+    changed: Sequence[int],
+    now: datetime,
+    others: Sequence[int] = (),
+) -> list[Timer]:
+    """Locks the timers of these entries; those of changed ones are made first where there are none yet.
 
     Making the row before locking it is what orders two nodes that see two edits of a new entry: the
-    one that comes second reads what the first has planned.
+    one that comes second reads what the first has planned. All that a pass waits for it locks here, in one
+    order, so that no two passes wait for each other.
     """
-    ids = sorted(entry_ids)
+    ids = sorted({*changed, *others})
     found = _locked(connection, dialect, ids)
-    missing = sorted(set(ids) - {timer.entry_id for timer in found})
+    missing = sorted(set(changed) - {timer.entry_id for timer in found})
     if not missing:
         return found
     # only what is missing: MariaDB shares the lock of a row that it passes over, and then deadlocks
@@ -80,9 +78,7 @@ def _locked(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> lis
     if not ids:
         return []
     query = select(timers).where(timers.c.entry_id.in_(ids)).order_by(timers.c.entry_id)
-    if dialect.name != "sqlite":
-        query = query.with_for_update()
-    return [Timer(*row) for row in connection.execute(query)]
+    return [Timer(*row) for row in connection.execute(dialect.locked(query))]
 
 
 def take_due(
@@ -133,6 +129,21 @@ def next_due(connection: Connection, planner: int) -> datetime | None:
     return connection.execute(query).scalar_one_or_none()
 
 
+def boot_entries(connection: Connection, created_before: datetime) -> list[tuple[int, int]]:
+    """Id and version of the entries with `@reboot`, enabled or not. Reads all entries: to be asked seldom."""
+    query = select(entries.c.id, entries.c.version).where(
+        func.trim(entries.c.cron) == "@reboot", entries.c.created_at < created_before
+    )
+    return [(row.id, row.version) for row in connection.execute(query)]
+
+
+def note_fire(connection: Connection, entry_ids: Sequence[int], at: datetime) -> None:
+    """Of fires that no plan made."""
+    if entry_ids:
+        statement = update(timers).where(timers.c.entry_id == bindparam("b_id")).values(last_fire_at=at)
+        connection.execute(statement, [{"b_id": id_} for id_ in sorted(entry_ids)])
+
+
 def count_due(connection: Connection, now: datetime) -> int:
     return connection.execute(
         select(func.count()).select_from(timers).where(timers.c.next_due_at <= now)
@@ -160,27 +171,6 @@ def versions_since(connection: Connection, planned: Iterable[Timer]) -> dict[int
     for row in connection.execute(query):
         found[row.entry_id].append(row.version)
     return found
-
-
-def with_open_run(connection: Connection, entry_ids: Sequence[int], now: datetime) -> set[int]:
-    """Those of the entries that have an unfinished run: one that runs, or can still start.
-
-    A claim tells that a run has begun before its report does.
-    """
-    if not entry_ids:
-        return set()
-    waiting = runs.c.state.in_(("held", "pending", "published"))
-    begun = exists().where(claims.c.run_id == runs.c.id, claims.c.ended_at.is_(None))
-    query = (
-        select(runs.c.entry_id)
-        .where(
-            runs.c.entry_id.in_(entry_ids),
-            runs.c.state.in_(OPEN_STATES),
-            or_(~waiting, runs.c.expires_at.is_(None), runs.c.expires_at > now, begun),
-        )
-        .distinct()
-    )
-    return set(connection.execute(query).scalars())
 
 
 def record_suppressions(

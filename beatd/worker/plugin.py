@@ -29,7 +29,7 @@ from beatd import clock
 from beatd.config import WorkerSettings
 from beatd.errors import BeatdError
 from beatd.logs import get_logger
-from beatd.reports import ENTRY_HEADER, REPORTS_HEADER, Report
+from beatd.reports import ENTRY_HEADER, REPORTS_HEADER, RERUNS_HEADER, Report
 from beatd.worker import process
 from beatd.worker import sender as senders
 from beatd.worker.excerpt import cut
@@ -63,6 +63,7 @@ class Followed:
     entry: str
     worker: str
     retries: int
+    reruns_left: int | None
 
     @classmethod
     def of(cls, request: Any) -> Self | None:
@@ -71,7 +72,14 @@ class Followed:
         if not isinstance(queue, str) or request.get("is_eager"):
             return None
         entry, worker = str(request.get(ENTRY_HEADER)), str(request.get("hostname") or "")
-        return cls(str(request.get("id")), queue, entry, worker, request.get("retries") or 0)
+        retries = request.get("retries") or 0
+        return cls(str(request.get("id")), queue, entry, worker, retries, reruns_left(request))
+
+
+def reruns_left(request: Any) -> int | None:
+    """How often the run may start again, as its message says; None where it does not say."""
+    told = request.get(RERUNS_HEADER)
+    return int(told) if str(told).isdigit() else None
 
 
 def report(run: Followed | None, app: Celery, state: str, *, wait: bool = True, **texts: str | None) -> None:
@@ -83,7 +91,9 @@ def report(run: Followed | None, app: Celery, state: str, *, wait: bool = True, 
         return
     limit = _output_limit() + _FRAME
     excerpts = {name: cut(text, limit) for name, text in texts.items() if text is not None}
-    message = Report(run.id, state, clock.wall(), run.worker, run.retries, **excerpts)
+    message = Report(
+        run.id, state, clock.wall(), run.worker, run.retries, reruns_left=run.reruns_left, **excerpts
+    )
     log.info(f"run.{state}", run=run.id, entry=run.entry, retries=run.retries)
     sender = senders.of(app)
     (sender.send if wait else sender.post)(run.queue, message)

@@ -11,8 +11,9 @@ delivery that finds the run claimed or finished is acknowledged and dropped. A m
 publish just runs. While the database cannot be reached the message goes back to its queue: nothing runs
 unclaimed. A task that overrides `before_start` must call this one's first.
 
-A run whose worker dies is not run again: it may have had its effect. Its lease lapses, and the daemon
-closes it as lost.
+A run whose worker dies is not run again, for it may have had its effect: its lease lapses, and the daemon
+closes it as lost. Under `on_lost: rerun` it is published again, and what the first worker may still say or
+take does not count.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from beatd.store import claims
 from beatd.store.claims import Claim
 from beatd.store.engine import Database
 from beatd.worker import process
-from beatd.worker.plugin import Followed, Quiet, report
+from beatd.worker.plugin import Followed, Quiet, report, reruns_left
 
 #: Seconds that a delivery waits for the database before it goes back to its queue.
 PATIENCE = 30.0
@@ -104,7 +105,9 @@ def _take(request: Any, worker: str) -> Claim:
     deadline = clock.monotonic() + PATIENCE
     while True:
         try:
-            return claims.take(process.database(), request.id, worker, _lease(), request.retries or 0)
+            return claims.take(
+                process.database(), request.id, worker, _lease(), request.retries or 0, reruns_left(request)
+            )
         except (DatabaseUnavailable, SchemaMismatch) as error:
             if clock.monotonic() + _PAUSE > deadline:
                 log.error("claim.failed", run=request.id, entry=request.get(ENTRY_HEADER), reason=str(error))

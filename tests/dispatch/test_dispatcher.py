@@ -10,6 +10,7 @@ import pytest
 
 from beatd.dispatch.dispatcher import Dispatcher
 from beatd.planning.task import run_id
+from beatd.planning.timing import Surroundings
 from beatd.store import claims, timers
 from beatd.store.engine import Database
 from tests.dispatch.turned import NODE, OTHER, Turned, fire_times, settle
@@ -362,7 +363,7 @@ def test_other_zone_data_plans_entries_afresh(turned: Turned) -> None:
     with turned.database.write() as connection:
         assert timers.plan_afresh(connection, "2025a UTC") == 0
         assert timers.plan_afresh(connection, "2025b Europe/Berlin") == 1
-    settle(turned.dispatcher(zone_data="2025b Europe/Berlin", default_timezone="Europe/Berlin"))
+    settle(turned.dispatcher(zone_data="2025b Europe/Berlin", surroundings=Surroundings("Europe/Berlin")))
     timer = turned.one("SELECT zone_data, planned_version FROM timers")
     assert (timer.zone_data, timer.planned_version) == ("2025b Europe/Berlin", 1)
 

@@ -25,6 +25,8 @@ class Broker:
         self.blocked = False
         self.down = False
         self.pumped = 0
+        self.ended: list[str] = []
+        self.cannot_end: Exception | None = None
         self.on_publish: Callable[[], object] = lambda: None
 
     def tell(self, entry: str, status: Status, error: str | None = None) -> None:
@@ -49,6 +51,11 @@ class Broker:
         answer = told.pop(0) if told else Outcome("", "confirmed")
         return Outcome(outgoing.run_id, answer.status, answer.error)
 
+    def ask_to_end(self, run_ids: Sequence[str]) -> None:
+        if self.cannot_end is not None:
+            raise self.cannot_end
+        self.ended += run_ids
+
     def pump(self) -> None:
         self.pumped += 1
 
@@ -68,7 +75,7 @@ def broker() -> Broker:
 
 @pytest.fixture
 def outbox(turned: Turned, broker: Broker) -> Outbox:
-    return Outbox(turned.database, NODE, broker.connect)
+    return Outbox(turned.database, NODE, broker.connect, broker.ask_to_end)
 
 
 def recorded(turned: Turned, *names: str, expires: str = "never") -> tuple[Dispatcher, Batch]:

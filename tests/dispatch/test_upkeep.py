@@ -15,7 +15,7 @@ import pytest
 from beatd.config import Settings
 from beatd.dispatch.takeover import this_process
 from beatd.dispatch.upkeep import Upkeep
-from beatd.planning.plan import forget
+from beatd.planning.timing import forget
 from beatd.store.engine import Database
 from tests.dispatch.turned import NODE, Turned, settle
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import insert, select
@@ -15,7 +14,7 @@ from sqlalchemy import insert, select
 from beatd.planning.plan import Suppression
 from beatd.store import timers
 from beatd.store.engine import Database
-from beatd.store.models import entries, entry_changes, runs, suppressions
+from beatd.store.models import entries, entry_changes, suppressions
 from beatd.store.timers import Timer
 
 NOW = datetime(2026, 3, 29, 1, 0, 0, 123456, tzinfo=UTC)
@@ -62,6 +61,7 @@ def test_what_is_saved_is_read_back(database: Database) -> None:
         zone_data="2026a",
         state="broken",
         error="größe 🦆\n" * 20_000,
+        runs_made=2**31 - 1,
     )
     empty = Timer(1, None, None, None, NOW, 0, 0, None, "active", None)
     save(database, first, empty)
@@ -77,6 +77,7 @@ def test_what_is_saved_is_read_back(database: Database) -> None:
         zone_data="2026b",
         state="completed",
         error="x",
+        runs_made=1,
     )
     save(database, changed, replace(first, error=None, zone_data=None, last_fire_at=None))
     assert all_of(database) == [changed, replace(first, error=None, zone_data=None, last_fire_at=None)]
@@ -162,6 +163,38 @@ def test_locking_makes_the_missing_ones(database: Database) -> None:
     blank = Timer(1, None, None, None, NOW, 0, 0, None, "active", None)
     assert locked == [blank, known, replace(blank, entry_id=3)]
     assert all_of(database) == locked
+
+
+def test_of_others_only_those_that_are_there_are_locked(database: Database) -> None:
+    """A run may outlive its entry, whose timer is not to come back for that."""
+    save(database, timer(2), timer(4))
+    with database.write() as connection:
+        locked = timers.lock(connection, database.dialect, [3, 2], NOW, [1, 4])
+    assert [found.entry_id for found in locked] == [2, 3, 4]
+
+
+def test_boot_entries_are_those_that_were_there_at_boot(database: Database) -> None:
+    with database.write() as connection:
+        values = {"task": "proj.task", "enabled": True}
+        rows = [
+            {"name": "a", "cron": "@reboot", **values},
+            {"name": "b", "cron": " @reboot ", **values, "enabled": False},
+            {"name": "c", "cron": "@daily", **values},
+        ]
+        connection.execute(insert(entries), rows)
+        now = database.now(connection) + SECOND
+        first, second, _ = connection.execute(select(entries.c.id).order_by(entries.c.id)).scalars()
+        found = timers.boot_entries(connection, created_before=now)
+        assert sorted(found) == [(first, 1), (second, 1)]
+        assert timers.boot_entries(connection, created_before=now - timedelta(hours=1)) == []
+
+
+def test_fires_that_no_plan_made_are_noted(database: Database) -> None:
+    save(database, timer(1), timer(2))
+    with database.write() as connection:
+        timers.note_fire(connection, [], NOW)
+        timers.note_fire(connection, [2, 3], NOW)
+    assert [found.last_fire_at for found in all_of(database)] == [None, NOW]
 
 
 # Two at once
@@ -279,47 +312,6 @@ def test_versions_from_the_planned_one_on(database: Database) -> None:
         }
         assert timers.versions_since(connection, []) == {}
         assert timers.current_versions(connection, [first, second, 99]) == {first: 4}
-
-
-@pytest.mark.parametrize(
-    ("state", "expires_in", "open_"),
-    [
-        ("pending", 1, True),
-        ("pending", 0, False),
-        ("published", 1, True),
-        ("published", -1, False),
-        ("published", None, True),
-        ("held", None, True),
-        ("started", -1, True),
-        ("retrying", -1, True),
-        ("succeeded", 1, False),
-        ("failed", None, False),
-        ("revoked", None, False),
-        ("expired", None, False),
-        ("lost", None, False),
-    ],
-)
-def test_an_open_run_is_one_that_runs_or_can_still_start(
-    database: Database, state: str, expires_in: int | None, open_: bool
-) -> None:
-    row = {
-        "id": str(uuid4()),
-        "entry_id": 1,
-        "version": 1,
-        "origin": "schedule",
-        "fire_time": NOW,
-        "due_time": NOW,
-        "recorded_at": NOW,
-        "state": state,
-        "lost_after": 60,
-        "expires_at": None if expires_in is None else NOW + expires_in * SECOND,
-    }
-    with database.write() as connection:
-        connection.execute(insert(runs), row)
-        assert timers.with_open_run(connection, [1, 2], NOW) == ({1} if open_ else set())
-        assert (
-            timers.with_open_run(connection, [2], NOW) == timers.with_open_run(connection, [], NOW) == set()
-        )
 
 
 def test_suppressions_are_recorded(database: Database) -> None:

@@ -1,0 +1,72 @@
+"""Cutting the history: what is old, and what is too long."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
+
+from beatd.store.models import FINAL_STATES, claims, entries, runs, suppressions
+
+
+def cut_history(connection: Connection, before: datetime, limit: int) -> int:
+    """Deletes one small batch of what ended before that instant; returns how many runs and records.
+
+    A run that nobody reports on ends at `published`; it is cut by when that was.
+    """
+    finished = (
+        select(runs.c.id)
+        .where(runs.c.finished_at < before, runs.c.state.in_(FINAL_STATES), ~_is_counted_from())
+        .order_by(runs.c.finished_at)
+        .limit(limit)
+    )
+    stale = or_(runs.c.expires_at.is_(None), runs.c.expires_at < before)
+    silent = select(runs.c.id).where(runs.c.state == "published", runs.c.published_at < before, stale)
+    ids = [*connection.execute(finished).scalars(), *connection.execute(silent.limit(limit)).scalars()]
+    return _delete_runs(connection, ids) + _cut_suppressions(connection, before, limit)
+
+
+def with_long_histories(connection: Connection, keep: int) -> list[int]:
+    """Entries with more than `keep` runs. Reads an index of all runs: to be asked seldom."""
+    counted = select(runs.c.entry_id).group_by(runs.c.entry_id).having(func.count() > keep)
+    return list(connection.execute(counted).scalars())
+
+
+def cut_long_history(connection: Connection, entry_id: int, keep: int, limit: int) -> int:
+    """Deletes one batch of an entry's finished runs beyond its newest `keep`."""
+    of_entry = select(runs.c.id).where(runs.c.entry_id == entry_id).order_by(runs.c.fire_time.desc())
+    beyond = of_entry.offset(keep).limit(limit).subquery()
+    query = select(runs.c.id).join(beyond, beyond.c.id == runs.c.id)
+    query = query.where(runs.c.state.in_(FINAL_STATES), ~_is_counted_from())
+    return _delete_runs(connection, list(connection.execute(query).scalars()))
+
+
+def _is_counted_from() -> ColumnElement[bool]:
+    """Whether it may be the run from whose end the next one of its entry counts (`fixed_delay`)."""
+    later = runs.alias("later")
+    newest = ~exists().where(
+        later.c.entry_id == runs.c.entry_id,
+        later.c.fire_time > runs.c.fire_time,
+        later.c.origin == runs.c.origin,
+    )
+    there = exists().where(entries.c.id == runs.c.entry_id)
+    return and_(runs.c.awaited, runs.c.origin == "schedule", newest, there)
+
+
+def _delete_runs(connection: Connection, ids: list[str]) -> int:
+    if not ids:
+        return 0
+    # a late report may have revived one of them since
+    still_final = and_(runs.c.id.in_(ids), runs.c.state.in_((*FINAL_STATES, "published")))
+    deleted = connection.execute(delete(runs).where(still_final)).rowcount
+    gone = ~exists().where(runs.c.id == claims.c.run_id)
+    connection.execute(delete(claims).where(claims.c.run_id.in_(ids), gone))
+    return deleted
+
+
+def _cut_suppressions(connection: Connection, before: datetime, limit: int) -> int:
+    query = select(suppressions.c.id).where(suppressions.c.recorded_at < before).limit(limit)
+    ids = list(connection.execute(query).scalars())
+    if not ids:
+        return 0
+    return connection.execute(delete(suppressions).where(suppressions.c.id.in_(ids))).rowcount
