@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -108,16 +108,18 @@ _PANELS = {
     "Where the message goes": _WHERE,
     "How": _HOW,
 }
+_TIMING_PANELS = ("When", "Within what limits")
 _FLAGS = {flag.key: flag for flags in _PANELS.values() for flag in flags}
 
 
 def with_entry_options(command: Callable[..., None]) -> Callable[..., None]:
     """Gives `command(…, **flags)` all the options; what it gets is for `options_given`."""
-    own = inspect.signature(command, eval_str=True)
-    parameters = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    parameters += [_parameter(flag, panel) for panel, flags in _PANELS.items() for flag in flags]
-    command.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return command
+    return _with_panels(command, tuple(_PANELS))
+
+
+def with_timing_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The same with those options alone that say when an entry fires."""
+    return _with_panels(command, _TIMING_PANELS)
 
 
 def options_given(flags: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +134,14 @@ def _value(key: str, value: Any) -> Any:
     if key in _WHOLE_NUMBERS and re.fullmatch(r"[+-]?[0-9]{1,30}", value):
         return int(value)
     return value
+
+
+def _with_panels(command: Callable[..., None], panels: Iterable[str]) -> Callable[..., None]:
+    own = inspect.signature(command, eval_str=True)
+    parameters = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    parameters += [_parameter(flag, panel) for panel in panels for flag in _PANELS[panel]]
+    command.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return command
 
 
 def _parameter(flag: _Flag, panel: str) -> inspect.Parameter:

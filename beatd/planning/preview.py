@@ -12,7 +12,7 @@ from itertools import groupby, islice
 
 from beatd.planning.remarks import calendar_of, holiday, remarks, skipped_for_good
 from beatd.planning.timing import Timing, next_fire_time
-from beatd.schedules import Schedule, describe, format_duration
+from beatd.schedules import Schedule, describe
 
 _TICK = timedelta(microseconds=1)
 
@@ -63,14 +63,9 @@ class Closed:
 
 def sentence(timing: Timing) -> str:
     """When an entry fires, in plain English."""
-    text = describe(timing.schedule)
-    if timing.fixed_delay:
-        text += ", counted from the end of the previous run"
-    if timing.jitter is not None:
-        text += f", up to {format_duration(timing.jitter)} later by jitter"
-    if timing.max_runs is not None:
-        text += f", {timing.max_runs} times at the most" if timing.max_runs > 1 else ", a single time"
-    return text
+    return describe(
+        timing.schedule, jitter=timing.jitter, max_runs=timing.max_runs, fixed_delay=timing.fixed_delay
+    )
 
 
 def preview(
