@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, func, insert, select, update
 
+from beatd.store import ends
 from beatd.store.dialects import Dialect
 from beatd.store.entries import Transaction
 from beatd.store.models import (
@@ -290,7 +291,10 @@ def _revoked(
 ) -> bool:
     values = {"state": "revoked", "finished_at": now, "reason": reason, "owner": None, "lease_until": None}
     statement = update(runs).where(runs.c.id == run_id, runs.c.state.in_(states)).values(**values)
-    return transaction.execute(statement).rowcount == 1
+    done = transaction.execute(statement).rowcount == 1
+    if done:
+        ends.nudge(transaction, [run_id])
+    return done
 
 
 def _query() -> Select[Any]:
