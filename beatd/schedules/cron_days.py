@@ -3,21 +3,27 @@
 Which days of a month match depends on nothing but the month's number, its length and the weekday that it
 begins with: 28 kinds of month, and all of them come again and again, a February of either length that begins
 on any weekday too. So a rule's days are worked out once for each kind of month, and looking at all kinds
-tells whether it ever fires. That is all of the calendar there is to know, and no library is asked for it:
-croniter takes up to a millisecond and a half for each month. The tests ask it.
+tells whether it ever fires.
+
+croniter matches the plain values of each of the two fields by itself, given naive dates and explicit values,
+so that none of its own readings of `*`, ranges and the day rule come in; it takes up to a millisecond for a
+month, which is why its answers are kept. The forms that it has not, or reads otherwise, are ours.
 """
+
+# ruff: noqa: DTZ001 - wall times have no zone
 
 from __future__ import annotations
 
 from calendar import isleap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import MAXYEAR, date
+from datetime import MAXYEAR, date, datetime, timedelta
 from functools import lru_cache
+
+from croniter import CroniterBadDateError, croniter
 
 #: The lengths that each month can have, January first.
 LENGTHS = ((31,), (28, 29), (31,), (30,), (31,), (30,), (31,), (31,), (30,), (31,), (30,), (31,))
-
-_FRIDAY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,40 +103,72 @@ class DayRule:
         return found
 
     def _matching(self, kind: _Kind) -> int:
-        length, first_weekday = kind
-        days = 0
-        for day in range(1, length + 1):
-            weekday = (first_weekday + day - 1) % 7
-            in_month = self._in_month(day, weekday, length)
-            in_week = self._in_week(day, weekday, length)
-            if (in_month and in_week) if self.both_must_match else (in_month or in_week):
-                days |= 1 << day
+        in_month = _matched(_of_month(self.days), (kind[0], 0)) | self._ours_in_month(kind)
+        in_week = _matched(_of_week(self.weekdays), kind) | self._ours_in_week(kind)
+        return in_month & in_week if self.both_must_match else in_month | in_week
+
+    def _ours_in_month(self, kind: _Kind) -> int:
+        length, _ = kind
+        days = 1 << length if self.last_day else 0
+        if self.last_working_day:
+            # The last day itself, or the Friday before a weekend that ends the month.
+            days |= max(1 << day for day in range(length - 2, length + 1) if 1 <= _weekday(kind, day) <= 5)
         return days
 
-    def _in_month(self, day: int, weekday: int, length: int) -> bool:
-        if day in self.days or (self.last_day and day == length):
-            return True
-        if not self.last_working_day:
-            return False
-        # The last day itself, or the Friday before a weekend that ends the month.
-        return 1 <= weekday <= _FRIDAY and (day == length or (weekday == _FRIDAY and day >= length - 2))
-
-    def _in_week(self, day: int, weekday: int, length: int) -> bool:
-        return (
-            weekday in self.weekdays
-            or (weekday in self.last_weekdays and day > length - 7)
-            or (weekday, (day + 6) // 7) in self.nth_weekdays
-        )
+    def _ours_in_week(self, kind: _Kind) -> int:
+        days = 0
+        for day in range(1, kind[0] + 1):
+            weekday = _weekday(kind, day)
+            is_last = weekday in self.last_weekdays and day > kind[0] - 7
+            if is_last or (weekday, (day + 6) // 7) in self.nth_weekdays:
+                days |= 1 << day
+        return days
 
 
 #: How long a month is, and the weekday of its first day.
 _Kind = tuple[int, int]
 
 
+def _weekday(kind: _Kind, day: int) -> int:
+    return (kind[1] + day - 1) % 7
+
+
 @lru_cache(maxsize=16384)
 def _kind_of(year: int, month: int) -> _Kind:
     length = 29 if month == 2 and isleap(year) else LENGTHS[month - 1][0]
     return length, date(year, month, 1).isoweekday() % 7
+
+
+#: A month of each kind: the calendar repeats after 28 years.
+_EXAMPLES = {_kind_of(year, month): (year, month) for year in range(2000, 2028) for month in range(1, 13)}
+
+
+def _of_month(days: Sequence[int]) -> str:
+    return f"0 0 {','.join(map(str, days))} * *" if days else ""
+
+
+def _of_week(weekdays: Sequence[int]) -> str:
+    return f"0 0 * * {','.join(map(str, weekdays))}" if weekdays else ""
+
+
+@lru_cache(maxsize=16384)
+def _matched(expression: str, kind: _Kind) -> int:
+    """The days of a month of this kind that croniter matches: bit n stands for day n.
+
+    Few fields are distinct, so that rules share this.
+    """
+    if not expression:
+        return 0
+    year, month = _EXAMPLES[kind]
+    before = datetime(year, month, 1) - timedelta(microseconds=1)
+    matches = croniter(expression, before, max_years_between_matches=1)
+    days = 0
+    try:
+        while (match := matches.get_next(datetime)).month == month and match.year == year:
+            days |= 1 << match.day
+    except CroniterBadDateError:  # such a day comes in no month of the year that follows
+        pass
+    return days
 
 
 def _lowest(days: int) -> int:
