@@ -59,7 +59,7 @@ class Template:
         headers = {**wire.headers, "expires": None, ENTRY_HEADER: spec.entry}
         if reports_queue is not None:
             headers[REPORTS_HEADER] = reports_queue
-        for of_run in ("id", "root_id", FIRE_TIME_HEADER):
+        for of_run in ("id", "root_id", FIRE_TIME_HEADER, RERUNS_HEADER):
             headers.pop(of_run, None)
         properties = dict(wire.properties)
         for of_run in ("correlation_id", "expiration"):

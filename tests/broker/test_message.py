@@ -165,12 +165,29 @@ def test_a_queue_that_the_app_does_not_allow_is_refused() -> None:
 
 def test_headers_of_an_entry_cannot_forge_what_a_run_is() -> None:
     app = Celery("x", broker="memory://", set_as_current=False)
-    forged = {"id": "forged", "root_id": "forged", "expires": "forged", "beatd_entry": "forged"}
+    names = ("id", "root_id", "expires", "beatd_entry", "beatd_fire_time", "beatd_reruns_left")
+    forged = dict.fromkeys(names, "forged")
     template = Template.make(TaskSpec("real", "t", headers=forged), app, "queue")
-    assert "id" not in template.headers
-    assert "root_id" not in template.headers
+    assert template.headers.keys().isdisjoint({"id", "root_id", "beatd_fire_time", "beatd_reruns_left"})
     assert template.headers["expires"] is None
     assert template.headers["beatd_entry"] == "real"
+
+
+@pytest.mark.parametrize("broker", ["rabbit_url", "redis_url"])
+@pytest.mark.parametrize("reruns_left", [0, 3])
+def test_a_run_that_may_start_again_says_how_often(
+    broker: str, reruns_left: int, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(broker)
+    app = Celery("x", broker=url, set_as_current=False)
+    publisher = publisher_of(app, reports_queue="beatd.reports.x")
+    publisher.publish([Outgoing(RUN, 1, TaskSpec("nightly", "t"), FIRE, None, reruns_left)], now)
+    publisher.close()
+    with Connection(url) as connection, connection.channel() as channel:
+        raw = eventually(lambda: channel.basic_get("celery", no_ack=True))
+    told = {0: None, 3: "3"}
+    assert raw.headers.get("beatd_reruns_left") == told[reruns_left]
+    app.pool.force_close_all()
 
 
 def test_the_result_backend_is_never_asked_nor_changed(tmp_path: Any) -> None:

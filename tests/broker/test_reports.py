@@ -61,6 +61,14 @@ def test_reports_arrive_whole(app: Celery, consumer: ReportsConsumer) -> None:
     assert sorted(receive(consumer, 30), key=lambda one: one.retries) == sent
 
 
+def test_which_start_it_is_arrives_too_if_it_was_said(app: Celery, consumer: ReportsConsumer) -> None:
+    said, unsaid = (Report(str(uuid4()), "started", now(), "w", reruns_left=n) for n in (2, None))
+    before = unsaid.to_message()
+    del before["reruns_left"]  # a worker of an earlier version
+    tell(app, said.to_message(), before, {**said.to_message(), "reruns_left": "many"})
+    assert sorted(receive(consumer, 2), key=lambda one: one.at) == [said, unsaid]
+
+
 def test_the_workers_own_words_are_understood(app: Celery) -> None:
     """Whoever declares the queue first, the daemon or a worker."""
     before, after = report(0), report(1)

@@ -112,3 +112,16 @@ def test_renewing_and_ending_are_the_holders_alone(database: Database) -> None:
     assert claim_of(database, run_id).ended_at is not None
     assert not claims.renew(database, run_id, "one", LEASE)
     assert not claims.end(database, run_id, "one")
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_message_of_a_start_that_was_given_up_takes_nothing(database: Database, retries: int) -> None:
+    """Its broker delivers it late; the run was put back into the outbox meanwhile."""
+    run_id = record(database)
+    with database.write() as connection:
+        connection.execute(update(runs).values(reruns_left=2, state="pending"))
+    assert claims.take(database, run_id, "old", LEASE, retries, reruns_left=3) is Claim.HELD
+    assert claim_of(database, run_id) is None
+    assert claims.take(database, run_id, "new", LEASE, 0, reruns_left=2) is Claim.TAKEN
+    assert claims.take(database, run_id, "old", LEASE, retries, reruns_left=3) is Claim.HELD
+    assert claim_of(database, run_id).worker == "new"
