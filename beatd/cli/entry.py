@@ -16,13 +16,15 @@ from rich.text import Text
 from beatd.cli import pause
 from beatd.cli.context import context_of
 from beatd.cli.entry_options import options_given, with_entry_options
+from beatd.cli.fires import print_fires_change, print_outlook
 from beatd.cli.output import JsonOption, first_line, print_json, said_by, span_text, styled, table
 from beatd.cli.state import State
 from beatd.cli.times import NONE, zone_of, zoned
 from beatd.errors import BeatdError
-from beatd.operations import entries, pausing, runs
+from beatd.operations import entries, pausing, previews, runs
 from beatd.operations.context import Context
 from beatd.operations.entries import Entry
+from beatd.operations.previews import Preview
 from beatd.schedules import parse_duration
 from beatd.store.history import Run, Suppressed
 
@@ -50,6 +52,7 @@ def add(ctx: typer.Context, name: _Name, **flags: Any) -> None:
     state: State = ctx.obj
     context = context_of(state)
     _tell(state, "added", entries.add(context, name, options_given(flags)))
+    print_outlook(state.out, previews.outlook(context, name))
     _tell_remark(state, context, name)
 
 
@@ -65,9 +68,10 @@ def change(
         list[str] | None,
         typer.Option("--unset", metavar="KEY", help="Back to its default.", show_default=False),
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     **flags: Any,
 ) -> None:
-    """Change options of an entry; what is not named stays."""
+    """Change options of an entry; what is not named stays. Shows how its next fires change."""
     state: State = ctx.obj
     options = {key.replace("-", "_"): None for key in unset or []} | options_given(flags)
     if rename is not None:
@@ -76,6 +80,9 @@ def change(
         raise typer.BadParameter("say what to change, for example --every 5m")
     context = context_of(state)
     before = entries.show(context, name).version
+    _show_first(state, previews.preview(context, name, options), options=dry_run)
+    if dry_run:
+        return
     after = entries.change(context, name, options)
     _tell_changed(state, after, before)
     _tell_remark(state, context, after.name)
@@ -97,6 +104,7 @@ def edit(ctx: typer.Context, name: _Name) -> None:
             return
         try:
             wanted = apply.read_one(edited)
+            _show_first(state, previews.preview(context, name, wanted, replace=True))
             after = entries.replace(context, name, wanted, version=before.version)
             return _tell_changed(state, after, before.version)
         except BeatdError as error:
@@ -174,17 +182,20 @@ def list_entries(
 ) -> None:
     """List entries with their state and next fire time."""
     state: State = ctx.obj
-    found = entries.find(context_of(state), patterns or [], state_wanted)
+    context = context_of(state)
+    found = entries.find(context, patterns or [], state_wanted)
     if json:
         return print_json(found)
+    pause.print_all_paused(state, context)
     if not found:
         return _nothing(state, "no such entry" if patterns or state_wanted else "no entries yet")
     listed = table("name", "state", "schedule", "next", "runs", whole=["state", "next"])
     for entry in found:
         coming = zoned(entry.next_fire_time, zone_of(entry.timezone))
-        listed.add_row(
-            Text(entry.name), styled(entry.state), Text(entry.schedule), coming, Text(first_line(entry.what))
-        )
+        what = Text(first_line(entry.what))
+        if entry.pause_note:
+            what.append(f"  (paused: {first_line(entry.pause_note)})", style="yellow")
+        listed.add_row(Text(entry.name), styled(entry.state), Text(entry.schedule), coming, what)
     print_fitted(state.out, listed)
     return None
 
@@ -193,9 +204,11 @@ def list_entries(
 def show(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
     """Show everything about an entry."""
     state: State = ctx.obj
-    entry = entries.show(context_of(state), name)
+    context = context_of(state)
+    entry = entries.show(context, name)
     if json:
         return print_json(entry)
+    pause.print_all_paused(state, context)
     zone = zone_of(entry.timezone)
     lines: list[tuple[str, str | Text]] = [
         ("entry", entry.name),
@@ -206,6 +219,8 @@ def show(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
     ]
     if entry.error:
         lines.insert(2, ("error", Text(entry.error, style="red")))
+    if lasting := pausing.pause_of(context, name):
+        lines.insert(2, ("paused", Text(pause.pause_text(lasting, zone), style="yellow")))
     lines += [(key, plain_value(value)) for key, value in entry.options.items()]
     _print_lines(state, lines)
     return None
@@ -259,8 +274,9 @@ def history(
     found = runs.entry_history(context, name, since, limit)
     if json:
         return print_json([_history_item(item) for item in found])
-    if pause := pausing.pause_of(context, name):
-        paused = f"paused since {zoned(pause.since, _zone_in(context, found))}"
+    pause.print_all_paused(state, context)
+    if lasting := pausing.pause_of(context, name):
+        paused = f"paused {pause.pause_text(lasting, _zone_in(context, found))}"
         state.out.print(Text(f"{paused}: {state.command(f'entry resume {name}')}", style="yellow"))
     if not found:
         return _nothing(state, "nothing has happened yet", f"entry trigger {name} --wait")
@@ -377,6 +393,17 @@ def _queue_of(state: State, entry: Entry) -> str:
     if app := state.settings.celery.app:
         return f"the queue to which {app} sends it"
     return f"the queue {state.settings.celery.default_queue!r}"
+
+
+def _show_first(state: State, preview: Preview, *, options: bool = False) -> None:
+    """What an edit is about to change."""
+    if options:
+        for key, (old, new) in preview.changes.items():
+            state.out.print(Text(f"    {key}: {plain_value(old)} → {plain_value(new)}"), soft_wrap=True)
+        if not preview.changes:
+            state.out.print("nothing would change")
+    if preview.fires is not None:
+        print_fires_change(state.out, preview.fires)
 
 
 def _tell(state: State, done: str, entry: Entry, before: int = 0) -> None:

@@ -12,6 +12,7 @@ from beatd.cli.context import context_of
 from beatd.cli.state import State
 from beatd.cli.times import zone_of, zoned
 from beatd.operations import pausing
+from beatd.operations.context import Context
 from beatd.operations.pausing import AllPaused, Pause, Switched
 
 _Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Entries: names or globs.")]
@@ -43,8 +44,7 @@ def resume_entries(ctx: typer.Context, names: _Names) -> None:
     context = context_of(state)
     for switched in pausing.resume(context, names, globs=True):
         state.out.print(Text(_resumed(switched)), soft_wrap=True)
-    if all_paused := pausing.all_paused(context):
-        print_all_paused(state, all_paused, zone_of(context.timezone))
+    print_all_paused(state, context)
 
 
 def pause_all(ctx: typer.Context, everything: _All = False, note: _Note = None, until: _Until = None) -> None:
@@ -77,10 +77,13 @@ def pause_text(pause: Pause, zone: tzinfo) -> str:
     return f"since {zoned(pause.since, zone)}{who}{_end(pause.until, pause.note, zone, ', until ')}"
 
 
-def print_all_paused(state: State, pause: Pause, zone: tzinfo) -> None:
-    """A word for whoever wonders why nothing happens."""
-    said = f"everything is paused {pause_text(pause, zone)}; {state.command('resume --all')} ends it"
-    state.err.print(Text(said, style="yellow"), soft_wrap=True)
+def print_all_paused(state: State, context: Context) -> None:
+    """A word for whoever wonders why nothing happens, if it is for that."""
+    if pause := pausing.all_paused(context):
+        said = f"everything is paused {pause_text(pause, zone_of(context.timezone))}"
+        state.err.print(
+            Text(f"{said}; {state.command('resume --all')} ends it", style="yellow"), soft_wrap=True
+        )
 
 
 def _paused(switched: Switched) -> str:

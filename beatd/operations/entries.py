@@ -9,19 +9,20 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from beatd.errors import Conflict, FieldError, NotFound, nearest
+from beatd.errors import Conflict, FieldError, InvalidInput, NotFound, nearest
 from beatd.operations import writing
 from beatd.operations.context import Context
 from beatd.operations.options import (
     BOOLEANS,
-    TIMING_COLUMNS,
     Options,
     Written,
     changed_columns,
     new_columns,
     option_changes,
 )
-from beatd.operations.views import STATES, Entry, definition_of, view
+from beatd.operations.views import STATES, Entry, definition_of, is_paused, view
+from beatd.planning.definition import Definition
+from beatd.planning.timing import Surroundings
 from beatd.schedules import describe, parse_instant
 from beatd.store import entries as store
 from beatd.store import history
@@ -80,7 +81,9 @@ def add(context: Context, name: str, options: Options) -> Entry:
         now = context.database.now(transaction)
         surroundings = context.surroundings(transaction)
         definition = writing.checked(context, surroundings, written, now)
-        writing.refuse_past(definition, written.columns, now)
+        given = [key for key, value in written.columns.items() if value is not None]
+        if finding := writing.in_vain(definition, written.columns, given, now):
+            raise InvalidInput([finding])
         if store.get(transaction, name) is not None:
             raise Conflict(f"there is an entry {name!r} already: choose another name, or change that one")
         writing.insert(context, transaction, [written.columns])
@@ -121,9 +124,11 @@ def restore(context: Context, name: str, version: int) -> Entry:
     with context.database.write() as transaction:
         entry = store.get(transaction, name, lock=True)
         columns = _columns_at(transaction, name, version) | {"name": name}
+        now = context.database.now(transaction)
+        if not is_paused(columns, now, context.timezone):
+            columns |= {"paused_until": None, "pause_note": None}  # that pause is over
         if entry is not None:
             return _update(context, transaction, entry, Written(columns), "restore")
-        now = context.database.now(transaction)
         surroundings = context.surroundings(transaction)
         writing.checked(context, surroundings, Written(columns), now)
         writing.insert(context, transaction, [columns], "restore")
@@ -230,6 +235,18 @@ def columns_of(version: history.StoredVersion) -> dict[str, Any]:
     return columns | {key: None if columns[key] is None else bool(columns[key]) for key in BOOLEANS}
 
 
+def checked_change(
+    context: Context, surroundings: Surroundings, entry: StoredEntry, written: Written, now: datetime
+) -> Definition:
+    """The definition that an entry is about to get. Raises InvalidInput."""
+    definition = writing.checked(context, surroundings, written, entry.created_at)
+    changed = writing.changes(entry.columns, written.columns).keys()
+    runs_made = entry.timer.runs_made if entry.timer else 0
+    if finding := writing.in_vain(definition, written.columns, changed, now, runs_made):
+        raise InvalidInput([finding])
+    return definition
+
+
 # Steps
 
 
@@ -245,13 +262,9 @@ def _update(
 ) -> Entry:
     now = context.database.now(transaction)
     surroundings = context.surroundings(transaction)
-    definition = writing.checked(context, surroundings, written, entry.created_at)
-    columns = written.columns
-    changed = writing.changes(entry.columns, columns).keys()
-    if not changed.isdisjoint(TIMING_COLUMNS):
-        writing.refuse_past(definition, columns, now, entry.timer.runs_made if entry.timer else 0)
-    writing.update(context, transaction, [(entry, columns)], action)
-    return view(surroundings, existing(transaction, str(columns["name"])), now)
+    checked_change(context, surroundings, entry, written, now)
+    writing.update(context, transaction, [(entry, written.columns)], action)
+    return view(surroundings, existing(transaction, str(written.columns["name"])), now)
 
 
 def _columns_at(transaction: Transaction, name: str, number: int) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from beatd.errors import FieldError
 from beatd.operations import entries, writing
 from beatd.operations.context import Context
 from beatd.operations.moments import Moment, ahead
-from beatd.operations.views import Entry, definition_of, view
+from beatd.operations.views import Entry, definition_of, is_paused, pause_end, view
 from beatd.planning.timing import Surroundings
-from beatd.schedules import format_instant, parse_instant, parse_zone
+from beatd.schedules import format_instant, parse_zone
 from beatd.store import entries as store
 from beatd.store import history, pauses
 from beatd.store.entries import StoredEntry, Transaction
@@ -87,7 +87,7 @@ def resume(context: Context, names: Sequence[str], *, globs: bool = False) -> li
         for entry in _chosen(transaction, names, globs):
             definition_of(surroundings, entry)
             columns = dict(entry.columns)
-            if _is_paused(columns, now, context.timezone):
+            if is_paused(columns, now, context.timezone):
                 columns |= {"enabled": True, "paused_until": None, "pause_note": None}
             pairs.append((entry, columns))
         return _switch(context, transaction, surroundings, pairs, "resume")
@@ -101,7 +101,7 @@ def pause_of(context: Context, name: str) -> Pause | None:
         if entry is None:
             entries.versions_of(transaction, name)
             return None
-        end = _end_of(entry.columns, context.timezone)
+        end = pause_end(entry.columns, context.timezone)
         lasts = end is not None and end > now
         if entry.columns["enabled"] and not lasts:
             return None
@@ -190,7 +190,7 @@ def _paused(
     surroundings: Surroundings, entry: StoredEntry, now: datetime, note: str | None, until: Moment | None
 ) -> dict[str, Any]:
     columns = dict(entry.columns)
-    lasts = _is_paused(columns, now, surroundings.default_timezone)
+    lasts = is_paused(columns, now, surroundings.default_timezone)
     zone = columns["timezone"] or surroundings.default_timezone
     end = None if until is None else _end(until, now, zone)
     if end is not None:
@@ -212,22 +212,6 @@ def _end(until: Moment, now: datetime, zone: str) -> datetime | None:
     return end
 
 
-def _is_paused(columns: Mapping[str, Any], at: datetime, default_timezone: str) -> bool:
-    end = _end_of(columns, default_timezone)
-    return not columns["enabled"] or (end is not None and end > at)
-
-
-def _end_of(columns: Mapping[str, Any], default_timezone: str) -> datetime | None:
-    """What `paused_until` says; None where it says nothing that can be read."""
-    if columns["paused_until"] is None:
-        return None
-    try:
-        zone = parse_zone(columns["timezone"] or default_timezone)
-        return parse_instant(columns["paused_until"], zone, "paused_until")
-    except FieldError:
-        return None
-
-
 def _beginning(
     versions: Sequence[history.StoredVersion], now: datetime, default_timezone: str
 ) -> history.StoredVersion:
@@ -235,7 +219,7 @@ def _beginning(
     began, through = versions[0], now
     for version in versions:
         columns = entries.columns_of(version)
-        if version.operation == "delete" or not _is_paused(columns, through, default_timezone):
+        if version.operation == "delete" or not is_paused(columns, through, default_timezone):
             break
         began, through = version, version.changed_at
     return began

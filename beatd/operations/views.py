@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from beatd.errors import BeatdError, InvalidInput
+from beatd.errors import BeatdError, FieldError, InvalidInput
 from beatd.operations.options import options_of
 from beatd.planning.definition import Definition, parse_definition
 from beatd.planning.timing import Surroundings, next_fire_time
+from beatd.schedules import parse_instant, parse_zone
 from beatd.store.entries import StoredEntry, Timer
 
 STATES = ("active", "paused", "completed", "broken")
@@ -80,6 +81,23 @@ def definition_of(surroundings: Surroundings, entry: StoredEntry) -> Definition:
         return parse_definition(entry.columns, created_at=entry.created_at, surroundings=surroundings)
     except InvalidInput as error:
         raise InvalidInput([finding.at(f"entry {entry.name}") for finding in error.findings]) from error
+
+
+def is_paused(columns: Mapping[str, Any], at: datetime, default_timezone: str) -> bool:
+    """Whether these columns mean a pause at this instant."""
+    end = pause_end(columns, default_timezone)
+    return not columns["enabled"] or (end is not None and end > at)
+
+
+def pause_end(columns: Mapping[str, Any], default_timezone: str) -> datetime | None:
+    """What `paused_until` says; None where it says nothing that can be read."""
+    if columns["paused_until"] is None:
+        return None
+    try:
+        zone = parse_zone(columns["timezone"] or default_timezone)
+        return parse_instant(columns["paused_until"], zone, "paused_until")
+    except FieldError:
+        return None
 
 
 def _prospect(surroundings: Surroundings, entry: StoredEntry, now: datetime) -> _Prospect:

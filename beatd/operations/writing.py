@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from beatd.errors import FieldError, InvalidInput
 from beatd.operations.context import Context
-from beatd.operations.options import Written, argument_option, canonical, natural_value
+from beatd.operations.options import TIMING_COLUMNS, Written, argument_option, canonical, natural_value
 from beatd.planning.definition import Definition, parse_definition
 from beatd.planning.plan import expires_at
 from beatd.planning.timing import KINDS, Surroundings, Timing, next_fire_time
@@ -41,18 +41,21 @@ def checked(
     return definition
 
 
-def refuse_past(definition: Definition, columns: Columns, now: datetime, runs_made: int = 0) -> None:
-    """An entry that would never fire, or never again, is a mistake of the person who writes it. Raises
-    FieldError.
-    """
-    if finding := never_fires(definition, columns, now, runs_made):
-        raise finding
-
-
-def never_fires(
-    definition: Definition, columns: Columns, now: datetime, runs_made: int = 0
+def in_vain(
+    definition: Definition, columns: Columns, changed: Collection[str], now: datetime, runs_made: int = 0
 ) -> FieldError | None:
-    """Why nothing will come of it, paused or not, after `runs_made` scheduled runs."""
+    """Why nothing will come of an edit of these columns, if so: a mistake of the person who makes it."""
+    until = definition.paused_until
+    if "paused_until" in changed and until is not None and until <= now:
+        return FieldError("paused_until", columns["paused_until"], "is in the past")
+    if TIMING_COLUMNS.isdisjoint(changed) and "paused_until" not in changed:
+        return None
+    return _never_fires(definition, columns, now, runs_made)
+
+
+def _never_fires(
+    definition: Definition, columns: Columns, now: datetime, runs_made: int
+) -> FieldError | None:
     timing = definition.timing
     if timing.at_boot:
         return None

@@ -41,7 +41,7 @@ def test_an_entrys_life(beatd: Beatd) -> None:
     changed = beatd(
         "entry", "set", "hello", "--cron", "0 3 * * *", "--timezone", "Europe/Berlin", "--unset", "env"
     )
-    assert changed.stdout.startswith("changed hello (active, next ")
+    assert changed.stdout.splitlines()[-1].startswith("changed hello (active, next ")
     assert beatd("entry", "set", "hello", "--cron", "0 3 * * *").stdout == "nothing changed\n"
     assert beatd.json("entry", "show", "hello")["options"] == {
         "cron": "0 3 * * *",
@@ -181,7 +181,7 @@ def test_editing(beatd: Beatd) -> None:
     beatd.env["EDITOR"] = "true"
     assert beatd("entry", "edit", "hello").stdout == "nothing changed\n"
     beatd.env["EDITOR"] = "sed -i -e s/5m/7m/ -e s/hello/hi/"
-    assert beatd("entry", "edit", "hello").stdout.startswith("changed hi (active")
+    assert beatd("entry", "edit", "hello").stdout.splitlines()[-1].startswith("changed hi (active")
     assert beatd.json("entry", "show", "hi")["options"]["every"] == "7m"
     beatd.env["EDITOR"] = "sed -i s/7m/7/"
     assert "every: '7': has no unit" in beatd("entry", "edit", "hi", status=2).stderr
