@@ -5,9 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MINYEAR, UTC, datetime, timedelta
 
 MICROSECOND = timedelta(microseconds=1)
+
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 #: The most fire times that `Schedule.count` counts one by one.
 STEPS = 1000
@@ -87,9 +89,15 @@ class Limited(Schedule):
 
 
 def as_utc(instant: datetime) -> datetime:
-    """The same instant in UTC. Raises ValueError for one without a zone: that is a mistake of the caller."""
+    """The same instant in UTC; the first or last that UTC has, for one that lies beyond it.
+
+    Raises ValueError for one without a zone: that is a mistake of the caller.
+    """
     if instant.tzinfo is UTC:
         return instant
     if instant.tzinfo is None:
         raise ValueError(f"{instant!r} has no zone")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if instant.year == MINYEAR else _LAST

@@ -11,11 +11,24 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from beatd.schedules import parse_cron, parse_zone
-from tests.schedules.model import MINUTE, Model, expressions, utc
+from beatd.schedules import Count, parse_cron, parse_zone
+from tests.schedules.model import (
+    DAY,
+    HOUR,
+    MINUTE,
+    THOROUGH,
+    ZONES,
+    Model,
+    examples,
+    expressions,
+    shifts,
+    utc,
+    with_seconds,
+    zone_names,
+)
 
 # The instant of a shift, and the zone.
 NIGHTS = {
@@ -38,27 +51,87 @@ NIGHTS = {
     "gap on new year's day": ("Africa/Sao_Tome", "2018-01-01T01:00Z"),
     "fold on new year's day": ("Africa/Sao_Tome", "2019-01-01T01:00Z"),
     "fold on new year's eve": ("Asia/Dhaka", "2009-12-31T17:00Z"),
+    "gap that ends an offset with seconds": ("Africa/Monrovia", "1972-01-07T00:44:30Z"),
     "far future": ("Europe/Berlin", "2299-03-26T01:00Z"),
 }
 
 
-@pytest.mark.parametrize("night", NIGHTS)
-@settings(max_examples=25, deadline=None)
-@given(
-    expression=expressions(),
-    before=st.integers(0, 300),
-    gap=st.sampled_from((None, "run_after", "skip")),
-    fold=st.sampled_from((None, "first", "second", "both")),
+policies = st.fixed_dictionaries(
+    {
+        "dst_gap": st.sampled_from((None, "run_after", "skip")),
+        "dst_fold": st.sampled_from((None, "first", "second", "both")),
+    }
 )
+
+
+def agree(
+    expression: str, zone: ZoneInfo, after: datetime, until: datetime, chosen: dict[str, str | None]
+) -> None:
+    """The schedule and the model find the same fires, and the schedule counts as many."""
+    schedule = parse_cron(expression, zone, **chosen)
+    expected = list(Model(expression, zone, chosen["dst_gap"], chosen["dst_fold"]).fire_times(after, until))
+    assert list(schedule.fire_times(after, until)) == expected
+    assert schedule.count(after, until) == Count(len(expected), exact=True)
+
+
+def whole(shift: str) -> datetime:
+    """The minute of a shift."""
+    return utc(shift).replace(second=0)
+
+
+@pytest.mark.parametrize("night", NIGHTS)
+@examples(25)
+@given(expression=expressions(), before=st.integers(0, 300), chosen=policies)
 def test_a_model_of_every_minute_agrees(
-    night: str, expression: str, before: int, gap: str | None, fold: str | None
+    night: str, expression: str, before: int, chosen: dict[str, str | None]
 ) -> None:
     zone_name, shift = NIGHTS[night]
+    after, until = whole(shift) - before * MINUTE, whole(shift) + 26 * HOUR
+    agree(expression, parse_zone(zone_name), after, until, chosen)
+
+
+@pytest.mark.parametrize("night", NIGHTS)
+@examples(3)
+@given(expression=with_seconds(), before=st.integers(0, 90), chosen=policies)
+def test_a_model_of_every_second_agrees(
+    night: str, expression: str, before: int, chosen: dict[str, str | None]
+) -> None:
+    zone_name, shift = NIGHTS[night]
+    after, until = whole(shift) - before * MINUTE, whole(shift) + 100 * MINUTE
+    agree(expression, parse_zone(zone_name), after, until, chosen)
+
+
+@examples(400)
+@given(
+    expression=expressions(),
+    zone_name=zone_names,
+    year=st.integers(1970, 2099),
+    which=st.integers(0, 3),
+    before=st.integers(0, 600),
+    chosen=policies,
+)
+def test_a_model_agrees_in_every_zone_and_year(
+    expression: str, zone_name: str, year: int, which: int, before: int, chosen: dict[str, str | None]
+) -> None:
+    """Around a shift of that year or, where there is none, around any instant of it."""
     zone = parse_zone(zone_name)
-    after, until = utc(shift) - before * MINUTE, utc(shift) + timedelta(hours=26)
-    schedule = parse_cron(expression, zone, dst_gap=gap, dst_fold=fold)
-    expected = list(Model(expression, zone, gap, fold).fire_times(after, until))
-    assert list(schedule.fire_times(after, until)) == expected
+    found = shifts(zone, year) or [utc(f"{year}-06-30T00:00Z") + before * DAY / 4]
+    middle = found[which % len(found)].replace(second=0)
+    agree(expression, zone, middle - before * MINUTE, middle + 9 * HOUR, chosen)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_every_zone_of_the_database_agrees_with_the_model(number: int) -> None:
+    """At all shifts of one year each; with BEATD_THOROUGH at those of all years from 1970 to 2099."""
+    for index, zone_name in enumerate(ZONES[number::10]):
+        zone = parse_zone(zone_name)
+        years = range(1970, 2100) if THOROUGH > 1 else [1970 + (37 * index + 13 * number) % 130]
+        for shift in (shift.replace(second=0) for year in years for shift in shifts(zone, year)):
+            for expression in ("*/20 0-3,22,23 * * *", "0,45 0,1-23 * * *"):
+                agree(expression, zone, shift - 4 * HOUR, shift + 4 * HOUR, DEFAULT)
+
+
+DEFAULT: dict[str, str | None] = {"dst_gap": None, "dst_fold": None}
 
 
 def test_the_nights_are_nights_of_a_shift() -> None:
@@ -74,23 +147,15 @@ def test_the_nights_are_nights_of_a_shift() -> None:
     "end_of_summer",
     ["J2/0:30", "J3/1:30", "J4/0:30", "J363/0:30", "J365/23:30"],
 )
-@settings(max_examples=15, deadline=None)
-@given(
-    expression=expressions(),
-    before=st.integers(0, 5000),
-    gap=st.sampled_from((None, "run_after", "skip")),
-    fold=st.sampled_from((None, "first", "second", "both")),
-)
+@examples(15)
+@given(expression=expressions(), before=st.integers(0, 5000), chosen=policies)
 def test_shifts_around_new_year(
-    end_of_summer: str, expression: str, before: int, gap: str | None, fold: str | None
+    end_of_summer: str, expression: str, before: int, chosen: dict[str, str | None]
 ) -> None:
     """Zones are looked at year by year; nobody may notice."""
     zone = made_up_zone(f"XST0XDT-1,M12.4.0/2,{end_of_summer}")
     until = utc("2031-01-04T06:00Z")
-    after = until - timedelta(hours=36) - before * MINUTE
-    schedule = parse_cron(expression, zone, dst_gap=gap, dst_fold=fold)
-    expected = list(Model(expression, zone, gap, fold).fire_times(after, until))
-    assert list(schedule.fire_times(after, until)) == expected
+    agree(expression, zone, until - 36 * HOUR - before * MINUTE, until, chosen)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +187,7 @@ WEEKDAYS = {"SUNL": 0, "MONL": 1, "FRIL": 5}
 
 # cronsim itself departs from cron where a shift is not of a whole hour, and in wildcard rules where it is at
 # midnight (it walks in whole hours, and from midnight): such zones are left to the model.
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     expression=expressions(),
     zone_name=st.sampled_from(

@@ -5,17 +5,30 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from beatd.schedules import IntervalSchedule, Limited, OnceSchedule, Schedule, parse_cron, parse_zone
-from tests.schedules.model import expressions
+from beatd.schedules import (
+    CronSchedule,
+    IntervalSchedule,
+    Limited,
+    OnceSchedule,
+    Schedule,
+    parse_cron,
+    parse_zone,
+)
+from beatd.schedules.base import STEPS
+from tests.schedules.model import examples, expressions, with_seconds, zone_names
 
-instants = st.datetimes(datetime(1975, 1, 1), datetime(2150, 1, 1)).map(lambda t: t.replace(tzinfo=UTC))
-zones = st.sampled_from(
-    ("UTC", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca")
-).map(parse_zone)
-crons = st.builds(parse_cron, expressions(), zones)
+instants = st.datetimes(datetime(1970, 1, 1), datetime(2150, 1, 1)).map(lambda t: t.replace(tzinfo=UTC))
+zones = zone_names.map(parse_zone)
+crons = st.builds(
+    parse_cron,
+    st.one_of(expressions(), with_seconds()),
+    zones,
+    dst_gap=st.sampled_from((None, "run_after", "skip")),
+    dst_fold=st.sampled_from((None, "first", "second", "both")),
+)
 intervals = st.builds(
     IntervalSchedule,
     st.timedeltas(timedelta(microseconds=1), timedelta(days=400)),
@@ -28,7 +41,7 @@ limits = st.one_of(st.none(), instants)
 schedules = st.one_of(plain, st.builds(Limited, plain, limits, limits))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(schedule=schedules, after=instants)
 def test_fires_are_aware_utc_strictly_after_and_strictly_increasing(
     schedule: Schedule, after: datetime
@@ -38,7 +51,7 @@ def test_fires_are_aware_utc_strictly_after_and_strictly_increasing(
     assert all(earlier < later for earlier, later in pairwise([after, *times]))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(schedule=schedules, after=instants, share=st.floats(0, 1))
 def test_the_answer_depends_on_nothing_but_the_instant(
     schedule: Schedule, after: datetime, share: float
@@ -51,7 +64,7 @@ def test_the_answer_depends_on_nothing_but_the_instant(
             assert schedule.next_fire_time(between) == later
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(schedule=schedules, after=instants, length=st.timedeltas(timedelta(0), timedelta(days=3)))
 def test_count_counts_fire_times(schedule: Schedule, after: datetime, length: timedelta) -> None:
     listed = list(islice(schedule.fire_times(after, after + length), 5000))
@@ -59,10 +72,35 @@ def test_count_counts_fire_times(schedule: Schedule, after: datetime, length: ti
     if len(listed) < 5000 and counted.exact:
         assert counted.number == len(listed)
     else:
-        assert counted.number >= min(len(listed), 1000)
+        assert counted.number >= min(len(listed), STEPS)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(100)
+@given(
+    schedule=st.one_of(crons, intervals),
+    after=instants,
+    lengths=st.tuples(*[st.timedeltas(timedelta(0), timedelta(days=4000))] * 2),
+)
+def test_counts_add_up(schedule: Schedule, after: datetime, lengths: tuple[timedelta, timedelta]) -> None:
+    """However long the time, and wherever it is cut in two."""
+    middle, until = after + lengths[0], after + lengths[0] + lengths[1]
+    first, second, whole = (
+        schedule.count(*span) for span in ((after, middle), (middle, until), (after, until))
+    )
+    assert first.exact
+    assert first.number + second.number == whole.number
+
+
+@examples(100)
+@given(schedule=crons)
+def test_a_round_trip_through_text(schedule: CronSchedule) -> None:
+    policies = {"dst_gap": schedule.dst_gap, "dst_fold": schedule.dst_fold}
+    again = parse_cron(schedule.expression, parse_zone(schedule.timezone.key), **policies)
+    assert again == schedule
+    assert hash(again) == hash(schedule)
+
+
+@examples(80)
 @given(schedule=plain, start=instants, length=st.timedeltas(timedelta(0), timedelta(days=40)))
 def test_limits_keep_what_is_within(schedule: Schedule, start: datetime, length: timedelta) -> None:
     limited = Limited(schedule, start, start + length)
