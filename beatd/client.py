@@ -23,9 +23,10 @@ from beatd.operations import apply as apply_operation
 from beatd.operations import brokers, entries, pausing, runs
 from beatd.operations.apply import Changes
 from beatd.operations.context import Context
-from beatd.operations.entries import Entry, Upcoming, Version
+from beatd.operations.entries import Entry, Version
 from beatd.operations.export import toml
 from beatd.operations.runs import Revocation
+from beatd.operations.upcoming import Upcoming, upcoming
 from beatd.store import schema
 from beatd.store.engine import Database
 from beatd.store.history import Run, Suppressed
@@ -117,8 +118,10 @@ class Client:
         return entries.show(self._context, name)
 
     def next(self, name: str, count: int = 10, after: datetime | str | None = None) -> Upcoming:
-        """The coming fire times, strictly after `after` (default: now). Raises NotFound, InvalidInput."""
-        return entries.upcoming(self._context, name, count, after)
+        """The coming fires, strictly after `after` (default: now), and what becomes no run. Raises NotFound,
+        InvalidInput.
+        """
+        return upcoming(self._context, name, count, after)
 
     def versions(self, name: str) -> _Versions:
         """Every version, newest first: who, when, what changed. Raises NotFound."""

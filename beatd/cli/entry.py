@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 from typing import Annotated, Any
 
 import click
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beatd.cli import pause
+from beatd.cli.coming import next_of_entry
 from beatd.cli.context import context_of
 from beatd.cli.entry_options import options_given, with_entry_options
 from beatd.cli.fires import print_fires_change, print_outlook
@@ -226,36 +227,7 @@ def show(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
     return None
 
 
-@app.command("next")
-def next_fires(
-    ctx: typer.Context,
-    name: _Name,
-    count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many.")] = 10,
-    after: Annotated[
-        str | None,
-        typer.Option("--after", metavar="TIME", help="Strictly after this; now if not given."),
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Show the coming fire times, in the entry's zone and in UTC."""
-    state: State = ctx.obj
-    coming = entries.upcoming(context_of(state), name, count, after)
-    if json:
-        return print_json(coming)
-    state.out.print(Text(f"{coming.entry}: {coming.schedule}"))
-    if coming.state == "paused":
-        state.out.print(Text(f"it is paused: {state.command(f'entry resume {name}')}", style="yellow"))
-    if not coming.fire_times:
-        state.out.print("no fire time will come")
-        return None
-    listed = table(coming.timezone, "UTC")
-    for fire_time in coming.fire_times:
-        local = fire_time.astimezone(zone_of(coming.timezone))
-        listed.add_row(
-            local.strftime("%a ") + zoned(fire_time, zone_of(coming.timezone)), zoned(fire_time, UTC)
-        )
-    state.out.print(listed)
-    return None
+app.command("next")(next_of_entry)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import tzlocal
 
 from beatd.clock import wall
+from beatd.planning import wording
 
 NONE = "–"
 
@@ -36,8 +37,9 @@ def plainly(instant: datetime, zone: tzinfo | None) -> str:
 
 def zoned(instant: datetime | None, zone: tzinfo) -> str:
     """`2026-03-29 03:00 CEST`; with seconds where there are any; a dash for none."""
-    if instant is None:
-        return NONE
-    local = instant.astimezone(zone)
-    seconds = ":%S" if local.second or local.microsecond else ""
-    return local.strftime(f"%Y-%m-%d %H:%M{seconds} %Z")
+    return NONE if instant is None else wording.zoned(instant, zone)
+
+
+def with_weekday(instant: datetime, zone: tzinfo) -> str:
+    """`Sun 2026-03-29 03:00 CEST`."""
+    return f"{instant.astimezone(zone):%a} {wording.zoned(instant, zone)}"

@@ -34,7 +34,7 @@ def _check_encoding(
 _ENCODING_OF_OWN_APP: EncodingCheck = partial(_check_encoding, None)
 
 
-class _Factories(Mapping[str, CustomFactory]):
+class Factories(Mapping[str, CustomFactory]):
     """The configuration's `schedules.custom`; each is imported when an entry names it, for few do."""
 
     def __init__(self, paths: Mapping[str, str]) -> None:
@@ -81,7 +81,7 @@ class Context:
             settings.timezone,
             check_encoding=partial(_check_encoding, settings),
             reports=settings.celery.reports,
-            custom=_Factories(settings.schedules.custom),
+            custom=Factories(settings.schedules.custom),
             node_timeout=settings.scheduler.node_timeout,
         )
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from beatd.errors import Conflict, FieldError, InvalidInput, NotFound, nearest
@@ -23,14 +22,11 @@ from beatd.operations.options import (
 from beatd.operations.views import STATES, Entry, definition_of, is_paused, view
 from beatd.planning.definition import Definition
 from beatd.planning.timing import Surroundings
-from beatd.schedules import describe, parse_instant
 from beatd.store import entries as store
 from beatd.store import history
 from beatd.store.entries import EDITABLE_COLUMNS, StoredEntry, Transaction
 
 __all__ = ["STATES", "Entry", "definition_of"]
-
-_MOST_FIRE_TIMES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +40,6 @@ class Version:
     door: str | None
     name: str
     changes: Mapping[str, tuple[Any, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Upcoming:
-    """Coming fire times of an entry, in UTC; `timezone` names the zone that its rule is evaluated in."""
-
-    entry: str
-    state: str
-    timezone: str
-    schedule: str
-    fire_times: tuple[datetime, ...]
 
 
 class NoVersion(NotFound):
@@ -154,25 +139,6 @@ def show(context: Context, name: str) -> Entry:
     with context.database.read() as transaction:
         now = context.database.now(transaction)
         return view(context.surroundings(transaction), existing(transaction, name), now)
-
-
-def upcoming(context: Context, name: str, count: int = 10, after: datetime | str | None = None) -> Upcoming:
-    """The next `count` fire times strictly after `after` (default: now), as if the entry were not paused.
-
-    A text without an offset is wall time of the entry's zone. Raises NotFound, InvalidInput.
-    """
-    if not 1 <= count <= _MOST_FIRE_TIMES:
-        raise FieldError("count", count, f"a whole number from 1 to {_MOST_FIRE_TIMES}")
-    with context.database.read() as transaction:
-        entry = existing(transaction, name)
-        now = context.database.now(transaction)
-        surroundings = context.surroundings(transaction)
-    definition = definition_of(surroundings, entry)
-    if isinstance(after, str):
-        after = parse_instant(after, definition.timezone, "after")
-    times = islice(definition.schedule.fire_times(after or now), count)
-    state = view(surroundings, entry, now).state
-    return Upcoming(name, state, definition.timezone.key, describe(definition.schedule), tuple(times))
 
 
 def versions(context: Context, name: str) -> list[Version]:

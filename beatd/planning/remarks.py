@@ -168,4 +168,4 @@ def _of_jitter(timing: Timing, fire_time: datetime) -> Iterator[str]:
         return
     due = timing.due_time(fire_time)
     local = due.astimezone(timing.timezone)
-    yield f"due {local:%H:%M:%S}.{local.microsecond // 1000:03}, {span_text(due - fire_time)} later by jitter"
+    yield f"due {local:%H:%M:%S}.{local.microsecond // 1000:03} (+{span_text(due - fire_time)})"

@@ -6,7 +6,6 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -327,28 +326,6 @@ def test_states(context: Context) -> None:
     with pytest.raises(InvalidInput, match="every: 'nonsense'"):
         pausing.resume(context, ["broken"])
     assert entries.change(context, "broken", {"every": "5m"}).state == "active"
-
-
-def test_coming_fire_times_are_strictly_after(embedded: Context) -> None:
-    entries.add(embedded, "night", {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "shell": "x"})
-    coming = entries.upcoming(embedded, "night", 3, "2026-03-27T02:30:00")
-    assert coming.fire_times == (
-        datetime(2026, 3, 28, 1, 30, tzinfo=UTC),
-        datetime(2026, 3, 29, 1, 0, tzinfo=UTC),  # 02:30 is skipped: the first instant after the gap
-        datetime(2026, 3, 30, 0, 30, tzinfo=UTC),
-    )
-    assert coming.timezone == "Europe/Berlin"
-    instant = datetime(2026, 3, 28, 1, 30, tzinfo=UTC)
-    assert entries.upcoming(embedded, "night", 1, instant).fire_times[0] > instant
-    now = datetime.now(UTC)
-    times = entries.upcoming(embedded, "night", 50).fire_times
-    assert times[0] > now
-    assert all(one < other for one, other in pairwise(times))
-    for bad in (0, 10_001):
-        with pytest.raises(FieldError, match="count"):
-            entries.upcoming(embedded, "night", bad)
-    with pytest.raises(FieldError, match="after: 'soon'"):
-        entries.upcoming(embedded, "night", 1, "soon")
 
 
 def test_the_default_zone_is_the_configurations(embedded: Context) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import insert, select, update
 from beatd.errors import Conflict, FieldError, InvalidInput, NotFound
 from beatd.operations import entries, runs
 from beatd.operations.context import Context
+from beatd.operations.upcoming import upcoming
 from beatd.planning.task import run_id
 from beatd.store import claims, schema
 from beatd.store.claims import Claim
@@ -86,7 +87,7 @@ def test_a_triggered_run_waits_in_the_outbox_for_any_node(context: Context) -> N
     assert (row.state, row.owner, row.attempt, row.version, row.run_once) == ("pending", None, 0, 1, True)
     assert row.fire_time == row.due_time == row.recorded_at == row.lease_until
     # misses nothing that an entry asks for: expiry at its next fire, lost after twice its time limit
-    assert row.expires_at == entries.upcoming(context, "tick", 1, row.fire_time).fire_times[0]
+    assert row.expires_at == upcoming(context, "tick", 1, row.fire_time).fire_times[0]
     assert row.lost_after == 4 * 86400
     assert [(nudge.kind, nudge.run_id) for nudge in rows(context, nudges)] == [("outbox", run.id)]
     last = rows(context, audit)[-1]
