@@ -24,7 +24,7 @@ from beatd.operations import brokers, entries, pausing, runs
 from beatd.operations.apply import Changes
 from beatd.operations.context import Context
 from beatd.operations.entries import Entry, Version
-from beatd.operations.export import toml
+from beatd.operations.export import exported, toml
 from beatd.operations.runs import Revocation
 from beatd.operations.upcoming import Upcoming, upcoming
 from beatd.store import schema
@@ -183,8 +183,8 @@ class Client:
         return comparison.changes
 
     def export(self, *patterns: str) -> str:
-        """The entries as TOML; applying that changes nothing."""
-        return toml(entries.find(self._context, patterns))
+        """The entries, and the calendars that they name, as TOML; applying that changes nothing."""
+        return toml(*exported(self._context, patterns))
 
     def _ask_workers(self, run: str, *, terminate: bool) -> None:
         from beatd.broker.app import revoke

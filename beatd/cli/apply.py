@@ -1,4 +1,4 @@
-"""`beatd apply` and `beatd export`: the entries as TOML files have them."""
+"""`beatd apply` and `beatd export`: entries and calendars as TOML files have them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,32 @@ from rich.text import Text
 
 from beatd.cli.context import context_of
 from beatd.cli.entry import plain_value
+from beatd.cli.fires import print_all_fires
 from beatd.cli.output import JsonOption, print_json
 from beatd.cli.state import State
 from beatd.operations import apply as operation
-from beatd.operations import entries
 from beatd.operations.apply import Changes, Comparison
-from beatd.operations.export import toml
+from beatd.operations.export import exported, toml
+
+#: Of so many entries the fires before and after are shown, of more only where they begin to differ.
+_SHOWN_WHOLE = 3
 
 
 def apply(
     ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Entries files; - is standard input.")],
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove entries that are in none of the files.")
+        bool,
+        typer.Option(
+            "--prune", help="Remove entries that are in none of the files, and calendars that none uses then."
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Make the entries as TOML files say: show the changes, ask, then do it in one transaction."""
+    """Make entries and calendars as TOML files say: show what changes, the next fires too, ask, then do it
+    in one transaction."""
     state: State = ctx.obj
     stdin = sys.stdin.read() if Path("-") in files else None
     context = context_of(state)
@@ -55,26 +62,35 @@ def export(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Print the entries as TOML; applying that changes nothing. With --json the same as JSON has it."""
+    """Print the entries and the calendars that they name as TOML; applying that changes nothing. With --json
+    the same as JSON has it."""
     state: State = ctx.obj
-    found = entries.find(context_of(state), patterns or [])
+    found, calendars = exported(context_of(state), patterns or [])
     if json:
-        return print_json({"entry": {entry.name: entry.options for entry in found}})
-    sys.stdout.write(toml(found))
+        document: dict[str, Any] = {"entry": {entry.name: entry.options for entry in found}}
+        if calendars:
+            document["calendar"] = {calendar.name: calendar.options for calendar in calendars}
+        return print_json(document)
+    sys.stdout.write(toml(found, calendars))
     return None
 
 
 def print_changes(out: Console, changes: Changes) -> None:
+    fires = [change for group in (changes.added, changes.changed) for one in group for change in one.fires]
     for sign, style, group in (
         ("+", "green", changes.added),
         ("~", "yellow", changes.changed),
         ("-", "red", changes.removed),
     ):
         for change in group:
-            out.print(Text(f"{sign} {change.name}", style=style), soft_wrap=True)
+            what = "calendar " if change.kind == "calendar" else ""
+            out.print(Text(f"{sign} {what}{change.name}", style=style), soft_wrap=True)
             for key, (old, new) in change.options.items():
                 before = "" if sign == "+" else f"{plain_value(old)} → "
                 out.print(Text(f"    {key}: {before}{plain_value(new)}"), soft_wrap=True)
+            print_all_fires(out, change.fires, whole=len(fires) <= _SHOWN_WHOLE, named=bool(what))
+    if len(fires) > _SHOWN_WHOLE:
+        out.print(f"the fires of {len({change.entry for change in fires})} entries change")
     counts = [
         (len(changes.added), "added"),
         (len(changes.changed), "changed"),
@@ -87,8 +103,13 @@ def print_changes(out: Console, changes: Changes) -> None:
 def changes_document(changes: Changes) -> dict[str, Any]:
     def items(group: Any) -> list[dict[str, Any]]:
         return [
-            {"name": c.name, "options": {k: {"old": old, "new": new} for k, (old, new) in c.options.items()}}
-            for c in group
+            {
+                "kind": change.kind,
+                "name": change.name,
+                "options": {key: {"old": old, "new": new} for key, (old, new) in change.options.items()},
+                "fires": change.fires,
+            }
+            for change in group
         ]
 
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import tzinfo
 from itertools import zip_longest
 
@@ -13,6 +14,10 @@ from beatd.cli.times import zone_of, zoned
 from beatd.operations.previews import Fire, FiresChange, Outlook
 
 _INDENT = "    "
+
+#: Entries whose change is shown.
+_MOST = 10
+
 _STYLES = {"same": "", "gone": "red", "new": "green"}
 
 
@@ -40,18 +45,33 @@ def print_fires_change(out: Console, change: FiresChange) -> None:
     return None
 
 
-def print_next_change(out: Console, change: FiresChange) -> None:
-    """The same in one line."""
+def print_all_fires(
+    out: Console, changes: Sequence[FiresChange], *, whole: bool = True, named: bool = True
+) -> None:
+    """How the fires of several entries change, with their names or without; in one line each but for
+    `whole`, and not of very many.
+    """
+    for change in changes[:_MOST]:
+        if whole:
+            if named:
+                out.print(Text(f"{_INDENT}{change.entry}:"), soft_wrap=True)
+            print_fires_change(out, change)
+        else:
+            name = f"{change.entry}: " if named else ""
+            out.print(Text(f"{_INDENT}{name}{_next_change(change)}"), soft_wrap=True)
+    if len(changes) > _MOST:
+        out.print(f"{_INDENT}… and {len(changes) - _MOST} more entries")
+
+
+def _next_change(change: FiresChange) -> str:
     if change.later:
         fire = change.later[0]
-        text = f"first change: {_at(fire, zone_of(change.after.timezone))} {fire.mark}"
-    else:
-        old, new = (
-            _at(outlook.fires[0], zone_of(outlook.timezone)) if outlook and outlook.fires else "not known"
-            for outlook in (change.before, change.after)
-        )
-        text = f"next fire: {new}" if old == new else f"next fire: {old} → {new}"
-    out.print(Text(f"{_INDENT}{text}"), soft_wrap=True)
+        return f"first change {_at(fire, zone_of(change.after.timezone))} {fire.mark}"
+    old, new = (
+        _at(outlook.fires[0], zone_of(outlook.timezone)) if outlook and outlook.fires else "not known"
+        for outlook in (change.before, change.after)
+    )
+    return f"next fire {new}" if old == new else f"next fire {old} → {new}"
 
 
 def _print_both(out: Console, before: Outlook, after: Outlook) -> None:

@@ -1,112 +1,52 @@
-"""Makes the entries what TOML files say: read, compare, then everything in one transaction.
-
-A file has one table an entry, `[entry.NAME]`, whose keys are the options. The table is the whole truth
-about its entry: an option that is not in it goes back to its default.
-"""
+"""Makes entries and calendars what TOML files say: read, compare, then everything in one transaction."""
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from beatd.errors import Conflict, FieldError, InvalidInput, nearest
-from beatd.operations import writing
+from beatd.errors import Conflict, FieldError, InvalidInput
+from beatd.operations import calendars, writing
 from beatd.operations.context import Context
-from beatd.operations.options import OPTIONS, Options, new_columns, option_changes
+from beatd.operations.files import Files, Source, Wanted, load, read, read_one
+from beatd.operations.options import new_columns, option_changes
+from beatd.operations.previews import FiresChange, definition_or_none, fires_change
+from beatd.planning.definition import Definition
+from beatd.store import calendars as calendar_store
 from beatd.store import entries
-from beatd.store.entries import StoredEntry
+from beatd.store.calendars import StoredCalendar
+from beatd.store.entries import StoredEntry, Transaction
 
-_PIECE = r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|[A-Za-z0-9_-]+)"""
-_KEY = re.compile(rf"\s*({_PIECE}(?:\s*\.\s*{_PIECE})*)\s*=")
-_HEADER = re.compile(rf"\s*\[\s*({_PIECE}(?:\s*\.\s*{_PIECE})*)\s*\]")
-_MULTILINE = re.compile(r'"""|\'\'\'')
-_WHERE_IN_MESSAGE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)")
-
-
-@dataclass(frozen=True)
-class Source:
-    """The text of one entries file; `name` is how messages call it."""
-
-    name: str
-    text: str
-
-    @classmethod
-    def read(cls, path: Path) -> Source:
-        """Raises FieldError."""
-        try:
-            return cls(str(path), path.read_text("utf-8-sig"))
-        except UnicodeDecodeError as error:
-            raise FieldError("file", str(path), f"is not UTF-8 text (byte {error.start})") from error
-        except OSError as error:
-            raise FieldError("file", str(path), f"cannot be read: {error.strerror}") from error
-
-    def where(self, *path: str) -> str:
-        """`file:line` of a key or table, or of the innermost table around it that has a line."""
-        for length in range(len(path), 0, -1):
-            if line := self._lines.get(path[:length]):
-                return f"{self.name}:{line}"
-        return f"{self.name}:1"
-
-    @cached_property
-    def _lines(self) -> dict[tuple[str, ...], int]:
-        """The first line of every table and key, and of whatever they lie in."""
-        lines: dict[tuple[str, ...], int] = {}
-        table: tuple[str, ...] = ()
-        within: str | None = None
-        for number, line in enumerate(self.text.split("\n"), 1):
-            outside = within is None
-            for quotes in _MULTILINE.findall(line):
-                within = quotes if within is None else None if quotes == within else within
-            if not outside:
-                continue
-            if header := _HEADER.match(line):
-                table = found = _path(header[1])
-            elif key := _KEY.match(line):
-                found = table + _path(key[1])
-            else:
-                continue
-            for length in range(1, len(found) + 1):
-                lines.setdefault(found[:length], number)
-        return lines
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One entry as a file has it; `where` is its place, `places` those of its options."""
-
-    name: str
-    options: Options
-    where: str
-    places: Mapping[str, str] = field(default_factory=dict)
-
-    def at(self, finding: FieldError) -> FieldError:
-        return finding.at(self.places.get(finding.field.partition(".")[0], self.where))
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The entries of all files, in order, and what is wrong with the files' form."""
-
-    wanted: tuple[Wanted, ...]
-    findings: tuple[FieldError, ...] = ()
+__all__ = [
+    "Change",
+    "Changes",
+    "Comparison",
+    "Files",
+    "Source",
+    "Wanted",
+    "compare",
+    "load",
+    "read",
+    "read_one",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of one entry: options with their old and new values."""
+    """What becomes of one entry or calendar: options with their old and new values, and the fires that
+    change by it, of a calendar those of the entries that name it.
+    """
 
     name: str
     options: Mapping[str, tuple[Any, Any]]
+    kind: Literal["entry", "calendar"] = "entry"
+    fires: tuple[FiresChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What applying would do. `unchanged` counts the entries that are as the files say already."""
+    """What applying would do. `unchanged` counts what is as the files say already."""
 
     added: tuple[Change, ...]
     changed: tuple[Change, ...]
@@ -119,12 +59,15 @@ class Changes:
 
 
 class Comparison:
-    """Entries that are wanted against those that are there."""
+    """What is wanted against what is there."""
 
     def __init__(self) -> None:
+        self._calendars: list[tuple[StoredCalendar | None, StoredCalendar]] = []
+        self._removed_calendars: list[StoredCalendar] = []
         self._added: list[writing.Columns] = []
         self._changed: list[tuple[StoredEntry, writing.Columns]] = []
         self._removed: list[StoredEntry] = []
+        self._fires: dict[tuple[str, str], tuple[FiresChange, ...]] = {}
         self._unchanged = 0
         #: what is allowed, and probably not what its author expects
         self.remarks: list[str] = []
@@ -132,182 +75,172 @@ class Comparison:
     @property
     def changes(self) -> Changes:
         empty: dict[str, Any] = {"enabled": True}
+        added = [Change(str(new["name"]), _without_name(option_changes(empty, new))) for new in self._added]
+        changed = [
+            Change(old.name, option_changes(old.columns, new), fires=self._fires.get(("entry", old.name), ()))
+            for old, new in self._changed
+        ]
+        removed = [Change(old.name, {}) for old in self._removed]
+        added_calendars = [self._calendar(old, new) for old, new in self._calendars if old is None]
+        changed_calendars = [self._calendar(old, new) for old, new in self._calendars if old is not None]
+        removed_calendars = [Change(old.name, {}, "calendar") for old in self._removed_calendars]
         return Changes(
-            tuple(Change(str(new["name"]), _without_name(option_changes(empty, new))) for new in self._added),
-            tuple(Change(old.name, option_changes(old.columns, new)) for old, new in self._changed),
-            tuple(Change(old.name, {}) for old in self._removed),
+            (*added_calendars, *added),
+            (*changed_calendars, *changed),
+            (*removed, *removed_calendars),
             self._unchanged,
         )
 
-    def compare(self, found: StoredEntry | None, columns: writing.Columns) -> None:
+    def _calendar(self, old: StoredCalendar | None, new: StoredCalendar) -> Change:
+        options = calendars.changes(old or StoredCalendar(new.name), new)
+        return Change(new.name, options, "calendar", self._fires.get(("calendar", new.name), ()))
+
+    def compare_calendar(
+        self, found: StoredCalendar | None, wanted: StoredCalendar, fires: tuple[FiresChange, ...] = ()
+    ) -> None:
+        if found is not None and not calendars.changes(found, wanted):
+            self._unchanged += 1
+            return
+        self._calendars.append((found, wanted))
+        self._fires["calendar", wanted.name] = fires
+
+    def compare(
+        self, found: StoredEntry | None, columns: writing.Columns, fires: FiresChange | None = None
+    ) -> None:
         if found is None:
             self._added.append(columns)
         elif writing.changes(found.columns, columns):
             self._changed.append((found, columns))
+            self._fires["entry", found.name] = (fires,) if fires else ()
         else:
             self._unchanged += 1
 
-    def prune(self, found: Iterable[StoredEntry]) -> None:
+    def prune(self, found: Sequence[StoredEntry], unused: Sequence[StoredCalendar]) -> None:
         self._removed += found
+        self._removed_calendars += unused
 
     def execute(self, context: Context) -> None:
-        """Does it all in one transaction. Raises Conflict if an entry was edited since the comparison."""
+        """Does it all in one transaction. Raises Conflict if something was edited since the comparison."""
         with context.database.write() as transaction:
-            known = {entry.name: entry for entry in [*(old for old, _ in self._changed), *self._removed]}
-            names = [*known, *(str(columns["name"]) for columns in self._added)]
-            for entry in entries.find_named(transaction, names, lock=True):
-                before = known.pop(entry.name, None)
-                if before is None or (before.id, before.version) != (entry.id, entry.version):
-                    raise _moved(entry.name)
-            if known:
-                raise _moved(next(iter(known)))
+            self._require_calendars(transaction)
+            self._require_entries(transaction)
+            for old, new in self._calendars:
+                calendars.write(context, transaction, old, new)
             writing.delete(context, transaction, self._removed)
             writing.update(context, transaction, self._changed, "change")
             writing.insert(context, transaction, self._added)
+            for unused in self._removed_calendars:
+                if calendar_store.entries_that_name(transaction, unused.name):
+                    raise _moved("calendar", unused.name)
+                calendars.delete(context, transaction, unused.name)
 
+    def _require_calendars(self, transaction: Transaction) -> None:
+        there = calendar_store.read_all(transaction)
+        known = [(new.name, old) for old, new in self._calendars]
+        known += [(old.name, old) for old in self._removed_calendars]
+        for name, before in known:
+            if there.get(name) != before:
+                raise _moved("calendar", name)
 
-def load(paths: Sequence[Path], stdin: str | None = None) -> Files:
-    """Reads files; what is wrong with them is for `compare` to raise, together with all else.
-
-    A `stdin` text stands for the path `-`.
-    """
-    sources: list[Source] = []
-    findings: list[FieldError] = []
-    for path in paths:
-        try:
-            sources.append(Source.read(path) if stdin is None or str(path) != "-" else Source("stdin", stdin))
-        except FieldError as finding:
-            findings.append(finding)
-    files = read(sources)
-    return Files(files.wanted, (*findings, *files.findings))
-
-
-def read(sources: Sequence[Source]) -> Files:
-    findings: list[FieldError] = []
-    wanted: dict[str, Wanted] = {}
-    for source in sources:
-        for entry in _read(source, findings):
-            if entry.name in wanted:
-                problem = f"is in {wanted[entry.name].where} already"
-                findings.append(FieldError("entry", entry.name, problem, where=entry.where))
-            wanted.setdefault(entry.name, entry)
-    return Files(tuple(wanted.values()), tuple(findings))
-
-
-def read_one(text: str) -> dict[str, Any]:
-    """The options of the only entry of a text, its `name` among them. Raises InvalidInput."""
-    files = read([Source("line", text)])
-    if files.findings:
-        raise InvalidInput(files.findings)
-    if len(files.wanted) != 1:
-        problem = "exactly one table [entry.NAME] is wanted"
-        raise InvalidInput([FieldError("entries", len(files.wanted), problem)])
-    return {**files.wanted[0].options, "name": files.wanted[0].name}
+    def _require_entries(self, transaction: Transaction) -> None:
+        known = {entry.name: entry for entry in [*(old for old, _ in self._changed), *self._removed]}
+        names = [*known, *(str(columns["name"]) for columns in self._added)]
+        for entry in entries.find_named(transaction, names, lock=True):
+            before = known.pop(entry.name, None)
+            if before is None or (before.id, before.version) != (entry.id, entry.version):
+                raise _moved("entry", entry.name)
+        if known:
+            raise _moved("entry", next(iter(known)))
 
 
 def compare(context: Context, files: Files, *, prune: bool = False) -> Comparison:
-    """What has to be done so that the entries are as wanted; with `prune` all others are removed.
+    """What has to be done so that entries and calendars are as wanted. With `prune` all other entries are
+    removed, and all other calendars that no entry names then.
 
-    Raises InvalidInput with every finding of every entry of every file.
+    Raises InvalidInput with every finding of every table of every file.
     """
     with context.database.read() as transaction:
-        now = context.database.now(transaction)
-        names = [entry.name for entry in files.wanted]
-        found = entries.find(transaction) if prune else entries.find_named(transaction, names)
-        surroundings = context.surroundings(transaction)
-    existing = {entry.name: entry for entry in found}
-    comparison = Comparison()
-    findings = list(files.findings)
-    for entry in files.wanted:
-        before = existing.pop(entry.name, None)
-        written = new_columns(entry.name, entry.options)
-        try:
-            created_at = before.created_at if before else now
-            definition = writing.checked(context, surroundings, written, created_at)
-        except InvalidInput as error:
-            findings += map(entry.at, error.findings)
+        comparing = _Comparing(context, transaction, files)
+        comparing.calendars()
+        comparing.entries(prune)
+    if comparing.findings:
+        raise InvalidInput(sorted(comparing.findings, key=_place))
+    return comparing.comparison
+
+
+class _Comparing:
+    """One comparison in the making."""
+
+    def __init__(self, context: Context, transaction: Transaction, files: Files) -> None:
+        self._context = context
+        self._transaction = transaction
+        self._files = files
+        self._now = context.database.now(transaction)
+        self._before = self._after = context.surroundings(transaction)
+        self._stored_calendars = calendar_store.read_all(transaction)
+        self.findings = list(files.findings)
+        self.comparison = Comparison()
+
+    def calendars(self) -> None:
+        good = []
+        in_files = {entry.name for entry in self._files.wanted}
+        for calendar in self._files.calendars:
+            before = self._stored_calendars.get(calendar.name)
+            try:
+                wanted = calendars.checked(calendar.name, calendar.options)
+                fires: tuple[FiresChange, ...] = ()
+                if before is not None and calendars.changes(before, wanted):
+                    fires = calendars.fires_of(self._context, self._transaction, before, wanted, in_files)
+            except InvalidInput as error:
+                self.findings += map(calendar.at, error.findings)
+                continue
+            good.append(wanted)
+            self.comparison.compare_calendar(before, wanted, fires)
+        self._after = calendars.with_calendars(self._before, good)
+
+    def entries(self, prune: bool) -> None:
+        names = [entry.name for entry in self._files.wanted]
+        found = entries.find(self._transaction) if prune else entries.find_named(self._transaction, names)
+        existing = {entry.name: entry for entry in found}
+        used = set()
+        for entry in self._files.wanted:
+            before = existing.pop(entry.name, None)
+            written = new_columns(entry.name, entry.options)
+            used.add(written.columns["calendar"])
+            fires = None
+            try:
+                created_at = before.created_at if before else self._now
+                definition = writing.checked(self._context, self._after, written, created_at)
+            except InvalidInput as error:
+                self.findings += map(entry.at, error.findings)
+            else:
+                self._remark(entry, before, definition, written.columns)
+                if before is not None and writing.changes(before.columns, written.columns):
+                    was = definition_or_none(self._before, before)
+                    fires = fires_change(before, was, definition, self._now)
+            self.comparison.compare(before, written.columns, fires)
+        if prune:
+            kept = used | {calendar.name for calendar in self._files.calendars}
+            unused = [stored for name, stored in self._stored_calendars.items() if name not in kept]
+            self.comparison.prune(list(existing.values()), unused)
+
+    def _remark(
+        self,
+        entry: Wanted,
+        before: StoredEntry | None,
+        definition: Definition,
+        columns: writing.Columns,
+    ) -> None:
+        """What is refused of a single edit a file may say for ever: that an instant has passed."""
+        if before is None:
+            changed = [key for key, value in columns.items() if value is not None]
         else:
-            if said := writing.remark(definition, now):
-                comparison.remarks.append(f"{entry.where}: {said}")
-        comparison.compare(before, written.columns)
-    if findings:
-        raise InvalidInput(sorted(findings, key=_place))
-    if prune:
-        comparison.prune(existing.values())
-    return comparison
-
-
-# The files
-
-
-def _read(source: Source, findings: list[FieldError]) -> list[Wanted]:
-    try:
-        document = tomllib.loads(source.text)
-    except tomllib.TOMLDecodeError as error:
-        findings.append(_not_toml(source, str(error)))
-        return []
-    for key in document.keys() - {"entry"}:
-        example = f"[entry.{key}]" if isinstance(document[key], dict) else None
-        problem = "unknown key; a file holds tables [entry.NAME]"
-        findings.append(
-            FieldError(key, _short(document[key]), problem, example=example, where=source.where(key))
-        )
-    tables = document.get("entry", {})
-    if not isinstance(tables, dict):
-        problem = "a table for each entry is wanted"
-        findings.append(
-            FieldError("entry", tables, problem, example="[entry.NAME]", where=source.where("entry"))
-        )
-        return []
-    return [_wanted(source, name, table, findings) for name, table in tables.items()]
-
-
-def _wanted(source: Source, name: str, table: Any, findings: list[FieldError]) -> Wanted:
-    where = source.where("entry", name)
-    if not isinstance(table, dict):
-        findings.append(
-            FieldError("entry", name, "a table is wanted", example=f"[entry.{name}]", where=where)
-        )
-        return Wanted(name, {}, where)
-    for key in table.keys() - set(OPTIONS):
-        findings.append(_unknown(name, key, table[key], source.where("entry", name, key)))
-    options = {key: value for key, value in table.items() if key in OPTIONS}
-    return Wanted(name, options, where, {key: source.where("entry", name, key) for key in options})
-
-
-def _unknown(name: str, key: str, value: Any, where: str) -> FieldError:
-    near = nearest(key.replace("-", "_"), OPTIONS)
-    if near:
-        return FieldError(key, _short(value), f"unknown key; did you mean {near[0]!r}?", where=where)
-    if isinstance(value, dict):
-        problem = "unknown key; a name with dots must be quoted"
-        return FieldError(key, "{…}", problem, example=f'[entry."{name}.{key}"]', where=where)
-    return FieldError(key, _short(value), f"unknown key; known are {', '.join(OPTIONS)}", where=where)
-
-
-def _not_toml(source: Source, message: str) -> FieldError:
-    lines = source.text.split("\n")
-    found = _WHERE_IN_MESSAGE.search(message)
-    number = min(int(found[1]) if found and found[1] else len(lines), len(lines))
-    problem = f"not TOML: {_WHERE_IN_MESSAGE.sub('', message)}"
-    return FieldError("line", lines[number - 1].strip(), problem, where=f"{source.name}:{number}")
-
-
-def _path(key: str) -> tuple[str, ...]:
-    """The parts of a dotted key, unquoted."""
-    try:
-        value: Any = tomllib.loads(f"{key} = 0")
-    except tomllib.TOMLDecodeError:
-        return (key,)
-    parts: list[str] = []
-    while isinstance(value, dict):
-        [(part, value)] = value.items()
-        parts.append(part)
-    return tuple(parts)
-
-
-def _short(value: Any) -> Any:
-    return "{…}" if isinstance(value, dict) else value
+            changed = list(writing.changes(before.columns, columns))
+        runs_made = before.timer.runs_made if before and before.timer else 0
+        if vain := writing.in_vain(definition, columns, changed, self._now, runs_made):
+            self.comparison.remarks.append(str(entry.at(vain)))
+        if said := writing.remark(definition, self._now):
+            self.comparison.remarks.append(f"{entry.where}: {said}")
 
 
 def _without_name(options: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
@@ -319,5 +252,5 @@ def _place(finding: FieldError) -> tuple[str, int]:
     return file, int(line) if line.isdigit() else 0
 
 
-def _moved(name: str) -> Conflict:
-    return Conflict(f"entry {name!r} was changed meanwhile; nothing was done: look at the differences again")
+def _moved(kind: str, name: str) -> Conflict:
+    return Conflict(f"{kind} {name!r} was changed meanwhile; nothing was done: look at the differences again")

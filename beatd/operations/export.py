@@ -1,26 +1,38 @@
-"""Entries as TOML: what `apply` reads. Applying an export changes nothing."""
+"""Entries and calendars as TOML: what `apply` reads. Applying an export changes nothing."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tomlkit
 
+from beatd.operations import calendars, entries
+from beatd.operations.calendars import Calendar
+from beatd.operations.context import Context
 from beatd.operations.entries import Entry
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def toml(entries: Iterable[Entry]) -> str:
-    """An entries file with one table an entry, in the order given."""
-    return "\n".join(_table(entry.name, entry.options) for entry in entries)
+def exported(context: Context, patterns: Sequence[str] = ()) -> tuple[list[Entry], list[Calendar]]:
+    """The entries of these names or globs with the calendars that they name; all of both without any."""
+    found = entries.find(context, patterns)
+    named = {entry.options.get("calendar") for entry in found}
+    known = calendars.find(context)
+    return found, [calendar for calendar in known if not patterns or calendar.name in named]
 
 
-def _table(name: str, options: Mapping[str, Any]) -> str:
-    lines = [f"[entry.{_key(name)}]"]
+def toml(found: Iterable[Entry], named: Iterable[Calendar] = ()) -> str:
+    """An entries file with one table for each, in the order given, calendars first."""
+    tables = [_table("calendar", calendar.name, calendar.options) for calendar in named]
+    return "\n".join([*tables, *(_table("entry", entry.name, entry.options) for entry in found)])
+
+
+def _table(kind: str, name: str, options: Mapping[str, Any]) -> str:
+    lines = [f"[{kind}.{_key(name)}]"]
     lines += [f"{_key(key)} = {_value(value)}" for key, value in options.items()]
     return "\n".join(lines) + "\n"
 

@@ -54,17 +54,19 @@ def test_shown_then_done_then_nothing_to_do(beatd: Beatd) -> None:
 def test_changes_are_told_old_and_new(beatd: Beatd) -> None:
     beatd("apply", "--yes", "entries.toml")
     changed = '[entry.tick]\nevery = "1h"\nshell = "echo tick"\n'
-    text = beatd("apply", "--prune", "--dry-run", "-", input=changed).stdout
-    assert text == "~ tick\n    every: 5m → 1h\n- night\n0 added, 1 changed, 1 removed, 0 unchanged\n"
+    text = beatd("apply", "--prune", "--dry-run", "-", input=changed).stdout.splitlines()
+    assert text[:4] == ["~ tick", "    every: 5m → 1h", "    - every 5 minutes", "    + every hour"]
+    assert [line.split()[4] for line in text[4:7]] == ["gone"] * 3
+    assert text[7:] == ["- night", "0 added, 1 changed, 1 removed, 0 unchanged"]
     (beatd.home / "changed.toml").write_text(changed)
     document = beatd.json("apply", "--prune", "--yes", "changed.toml")
-    assert document == {
-        "added": [],
-        "changed": [{"name": "tick", "options": {"every": {"old": "5m", "new": "1h"}}}],
-        "removed": [{"name": "night", "options": {}}],
-        "unchanged": 0,
-        "applied": True,
-    }
+    [tick] = document["changed"]
+    [fires] = tick.pop("fires")
+    assert tick == {"kind": "entry", "name": "tick", "options": {"every": {"old": "5m", "new": "1h"}}}
+    assert (fires["before"]["sentence"], fires["after"]["sentence"]) == ("every 5 minutes", "every hour")
+    assert [fire["mark"] for fire in fires["before"]["fires"]] == ["gone"] * 3
+    assert document["removed"] == [{"kind": "entry", "name": "night", "options": {}, "fires": []}]
+    assert (document["added"], document["unchanged"], document["applied"]) == ([], 0, True)
     assert [entry["name"] for entry in beatd.json("entry", "list")] == ["tick"]
 
 
