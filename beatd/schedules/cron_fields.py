@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from beatd.errors import FieldError
+from beatd.errors import FieldError, did_you_mean, nearest
 from beatd.schedules.hashed import hashed
 
 NICKNAMES = {
@@ -41,6 +41,7 @@ WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 _EXAMPLE = "30 6 * * 1-5"
 _LONGEST_EXPRESSION = 1000
+_AN_INTERVAL = "that looks like an interval, which is given as every, such as '5m'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,11 @@ def _nickname(expression: str, name: str) -> str:
         problem = "@reboot is a boot schedule, it has no fire times ahead"
     elif name.lower() in (*NICKNAMES, "@reboot"):
         problem = f"@-names are written in small letters: {name.lower()!r}"
+    elif name.split()[0] == "@every":
+        problem = _AN_INTERVAL
     else:
-        problem = f"unknown; the @-names are {', '.join(NICKNAMES)} and @reboot"
+        meant = did_you_mean(nearest(name, (*NICKNAMES, "@reboot")))
+        problem = f"unknown; the @-names are {', '.join(NICKNAMES)} and @reboot{meant}"
     raise FieldError("cron", expression, problem, example="@daily")
 
 
@@ -106,7 +110,7 @@ def _misplaced(texts: Sequence[str]) -> str | None:
     if re.match(r"(CRON_)?TZ=", first):
         return "the zone is a field of its own: timezone"
     if re.match(r"rate\(|every$", first, re.IGNORECASE) or (len(texts) == 2 and texts[1].isalpha()):
-        return "that looks like an interval, which is given as every, such as '5m'"
+        return _AN_INTERVAL
     if any(text.endswith((",", "-")) or text.startswith((",", "-")) for text in texts):
         return "lists and ranges have no blanks in them"
     return None
@@ -322,6 +326,7 @@ _FOREIGN_FORMS = (
         "the month's last such weekday is '5L' or 'FRIL', in day-of-week",
     ),
     (r".*#.*", "the month's second such weekday is '5#2' or 'FRI#2', in day-of-week"),
+    (r"/\d+", "a step follows '*', a number or a range, such as '*/2'"),
     (r"W\d+|\d+W|L-\d+", "that form is Quartz's, not cron's"),
 )
 
