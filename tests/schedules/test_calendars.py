@@ -1,0 +1,497 @@
+"""Named calendars: what is in them, and what becomes of the fires on their days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from itertools import islice, product
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from beatd.errors import FieldError
+from beatd.schedules import (
+    Calendared,
+    CronSchedule,
+    DateSet,
+    IntervalSchedule,
+    Limited,
+    OnceSchedule,
+    Schedule,
+    SolarSchedule,
+    parse_calendar_interval,
+    parse_cron,
+    parse_date_set,
+    parse_zone,
+)
+from beatd.schedules.base import Count
+from beatd.schedules.wallclock import instant_of
+from tests.schedules.model import utc
+
+BERLIN = parse_zone("Europe/Berlin")
+DAY = timedelta(days=1)
+TICK = timedelta(microseconds=1)
+
+
+def shown(fire_times: Iterator[datetime], number: int, zone: ZoneInfo = BERLIN) -> list[str]:
+    """Wall times: `Mon 2026-03-30 09:00`."""
+    return [
+        fire_time.astimezone(zone).strftime("%a %Y-%m-%d %H:%M") for fire_time in islice(fire_times, number)
+    ]
+
+
+# What is in a set
+
+
+@pytest.mark.parametrize(
+    ("country", "region", "day", "name"),
+    [
+        ("DE", None, "2026-12-25", "Christmas Day"),
+        ("DE", None, "2026-04-06", "Easter Monday"),
+        ("DE", None, "2027-03-29", "Easter Monday"),
+        ("DE", None, "2026-04-05", None),  # Easter Sunday is none in Germany …
+        ("DE", "BB", "2026-04-05", "Easter Sunday"),  # … but in Brandenburg
+        ("DE", None, "2026-01-06", None),
+        ("DE", "BY", "2026-01-06", "Epiphany"),
+        ("DE", "Bayern", "2026-01-06", "Epiphany"),
+        ("de", "by", "2026-01-06", "Epiphany"),
+        ("DE", "BE", "2026-01-06", None),
+        ("DE", None, "1988-06-17", None),
+        ("DE", None, "1991-10-03", "German Unity Day"),
+        ("US", None, "2026-11-26", "Thanksgiving Day"),
+        ("US", None, "2026-07-03", "Independence Day (observed)"),
+        ("US", None, "2027-12-31", "New Year's Day (observed)"),
+        ("GB", "SCT", "2026-11-30", "Saint Andrew's Day"),
+        ("GB", "ENG", "2026-11-30", None),
+        ("FR", None, "2026-07-14", "National Day"),
+        ("JP", None, "2026-05-05", "Children's Day"),
+        ("IT", None, "2024-04-25", "Liberation Day"),
+        ("DE", None, "2099-12-25", "Christmas Day"),
+    ],
+)
+def test_public_holidays(country: str, region: str | None, day: str, name: str | None) -> None:
+    dates = parse_date_set(None, None, country, region)
+    assert dates.why(date.fromisoformat(day)) == name
+    assert dates.has(date.fromisoformat(day)) == (name is not None)
+
+
+def test_names_are_english_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.setenv(variable, "de")
+    # A region that no other test asks about: years are kept.
+    assert parse_date_set(None, None, "DE", "HB").why(date(2026, 4, 6)) == "Easter Monday"
+
+
+def test_lists_and_weekdays() -> None:
+    dates = parse_date_set(" 2026-12-24, 2026-12-31\n2027-02-08,,2026-12-24 ", "Sat sun", None, None)
+    assert dates == DateSet(
+        frozenset({date(2026, 12, 24), date(2026, 12, 31), date(2027, 2, 8)}), frozenset({0, 6})
+    )
+    days = [date(2026, 12, 23) + number * DAY for number in range(6)]
+    assert [dates.why(day) for day in days] == [
+        None,
+        "a listed date",
+        None,
+        "Saturday",
+        "Sunday",
+        None,
+    ]
+    assert [dates.has(day) for day in days] == [False, True, False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("country", "day", "works"),
+    [
+        (None, "2026-03-06", True),  # Friday
+        (None, "2026-03-07", False),
+        (None, "2026-03-08", False),
+        ("DE", "2026-03-06", True),
+        ("DE", "2026-03-07", False),
+        ("EG", "2026-03-06", False),  # Friday and Saturday
+        ("EG", "2026-03-07", False),
+        ("EG", "2026-03-08", True),
+        ("DE", "2026-12-25", False),
+        ("CN", "2026-02-14", True),  # a Saturday on which China works, for the new year's holidays
+        ("CN", "2026-02-21", False),
+    ],
+)
+def test_working_days(country: str | None, day: str, works: bool) -> None:
+    dates = parse_date_set("2026-01-01", None, country, None)
+    assert dates.is_working_day(date.fromisoformat(day)) == works
+
+
+def test_a_day_of_the_set_is_no_working_day() -> None:
+    dates = parse_date_set("2026-03-04", "mon", None, None)
+    week = [date(2026, 3, 2) + number * DAY for number in range(7)]
+    assert [dates.is_working_day(day) for day in week] == [False, True, False, True, True, False, False]
+    assert dates.working_day_beside(date(2026, 3, 6), 1) == date(2026, 3, 10)
+    assert dates.working_day_beside(date(2026, 3, 5), -1) == date(2026, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "problem"),
+    [
+        ({"dates": "2026-02-30"}, "dates", "YYYY-MM-DD"),
+        ({"dates": "2026-12-24 24.12.2026"}, "dates", "'24.12.2026': is not a date"),
+        ({"dates": "2026-12-24..2026-12-31"}, "dates", "YYYY-MM-DD"),
+        ({"weekdays": "saturday"}, "weekdays", "sun, mon, tue, wed, thu, fri, sat; did you mean 'sat'?"),
+        ({"weekdays": "6"}, "weekdays", "weekdays are sun, mon, tue"),
+        ({"weekdays": "sat-sun"}, "weekdays", "weekdays are sun, mon, tue"),
+        ({"country": "Germany"}, "country", "did you mean 'DE'?"),
+        ({"country": "Deutschland"}, "country", "two letters of a country"),
+        ({"country": "DEU"}, "country", "did you mean 'DE'"),
+        ({"country": "UK"}, "country", "did you mean 'GB'"),
+        ({"country": "united states"}, "country", "did you mean 'US'"),
+        ({"country": "XX"}, "country", "two letters of a country"),
+        ({"country": ""}, "country", "two letters of a country"),
+        ({"country": "NYSE"}, "country", "two letters of a country"),
+        ({"country": "DE", "region": "Bavaria"}, "region", "is not a region of DE"),
+        ({"country": "DE", "region": "Bayerm"}, "region", "did you mean 'BY'?"),
+        ({"country": "DE", "region": "XX"}, "region", "there are: BB, BE, BW, BY"),
+        ({"country": "DE", "region": ""}, "region", "is not a region of DE"),
+        ({"country": "VA", "region": "BY"}, "region", "no regions of VA are known"),
+        ({"dates": "2026-12-24", "region": "BY"}, "region", "of no use without country"),
+        ({}, "dates", "give dates, weekdays or country"),
+        ({"dates": " , "}, "dates", "give dates, weekdays or country"),
+    ],
+)
+def test_refused(given: dict[str, str], field: str, problem: str) -> None:
+    columns = {"dates": None, "weekdays": None, "country": None, "region": None} | given
+    with pytest.raises(FieldError) as refusal:
+        parse_date_set(**columns)
+    assert refusal.value.field == field
+    assert problem in str(refusal.value)
+
+
+# What becomes of fires: Christmas 2026 is a Friday, and so is New Year 2027.
+
+HOLIDAYS = parse_date_set(None, None, "DE", "BY")
+BANKING = parse_date_set("2026-12-24 2026-12-31", "sat,sun", "DE", None)
+
+
+@pytest.mark.parametrize(
+    ("expression", "dates", "action", "after", "expected"),
+    [
+        (
+            "0 9 * * *",
+            HOLIDAYS,
+            "drop",
+            "2026-12-24",
+            ["Thu 2026-12-24 09:00", "Sun 2026-12-27 09:00", "Mon 2026-12-28 09:00"],
+        ),
+        (
+            "0 9 * * *",
+            BANKING,
+            "drop",
+            "2026-12-23",
+            ["Wed 2026-12-23 09:00", "Mon 2026-12-28 09:00", "Tue 2026-12-29 09:00"],
+        ),
+        # A fire that moves to a day with one of its own at the same time is one with it.
+        ("0 9 * * *", BANKING, "next", "2026-12-23", ["Wed 2026-12-23 09:00", "Mon 2026-12-28 09:00"]),
+        ("0 9 * * *", BANKING, "previous", "2026-12-23", ["Wed 2026-12-23 09:00", "Mon 2026-12-28 09:00"]),
+        # From Friday over the weekend, which is not in the set, to Monday; or to the day before.
+        ("0 9 * * fri", HOLIDAYS, "drop", "2026-12-20", ["Fri 2027-01-08 09:00", "Fri 2027-01-15 09:00"]),
+        (
+            "0 9 * * fri",
+            HOLIDAYS,
+            "next",
+            "2026-12-20",
+            ["Mon 2026-12-28 09:00", "Mon 2027-01-04 09:00", "Fri 2027-01-08 09:00"],
+        ),
+        (
+            "0 9 * * fri",
+            HOLIDAYS,
+            "previous",
+            "2026-12-20",
+            ["Thu 2026-12-24 09:00", "Thu 2026-12-31 09:00", "Fri 2027-01-08 09:00"],
+        ),
+        # The last of the month, for a bank: before the weekend, before New Year's Eve.
+        (
+            "0 6 L * *",
+            BANKING,
+            "previous",
+            "2026-10-01",
+            ["Fri 2026-10-30 06:00", "Mon 2026-11-30 06:00", "Wed 2026-12-30 06:00", "Fri 2027-01-29 06:00"],
+        ),
+        (
+            "0 6 L * *",
+            BANKING,
+            "next",
+            "2026-10-01",
+            ["Mon 2026-11-02 06:00", "Mon 2026-11-30 06:00", "Mon 2027-01-04 06:00", "Mon 2027-02-01 06:00"],
+        ),
+        # Fires of several days meet in the order of their wall times.
+        (
+            "0 8 * * thu,fri",
+            BANKING,
+            "next",
+            "2026-12-20",
+            ["Mon 2026-12-28 08:00", "Mon 2027-01-04 08:00", "Thu 2027-01-07 08:00"],
+        ),
+        (
+            "0 0,12 25,26 12 *",
+            HOLIDAYS,
+            "next",
+            "2026-12-20",
+            ["Mon 2026-12-28 00:00", "Mon 2026-12-28 12:00", "Mon 2027-12-27 00:00"],
+        ),
+        # A Saturday that is not in the set stays where it is.
+        ("0 9 * * sat", HOLIDAYS, "next", "2026-12-20", ["Mon 2026-12-28 09:00", "Sat 2027-01-02 09:00"]),
+        # Moving over the clock's change keeps the wall time.
+        ("0 9 * * sun", BANKING, "next", "2026-03-26", ["Mon 2026-03-30 09:00"]),
+        # A time that the day itself skips is moved as what it says, not as the end of the gap.
+        ("30 2 * * *", BANKING, "next", "2026-03-28", ["Mon 2026-03-30 02:30", "Tue 2026-03-31 02:30"]),
+        ("30 2 * * *", BANKING, "drop", "2026-03-28", ["Mon 2026-03-30 02:30", "Tue 2026-03-31 02:30"]),
+    ],
+)
+def test_fires_on_its_days(
+    expression: str, dates: DateSet, action: str, after: str, expected: list[str]
+) -> None:
+    schedule = Calendared(parse_cron(expression, BERLIN), dates, action, BERLIN)
+    fire_times = schedule.fire_times(datetime.fromisoformat(after).replace(tzinfo=BERLIN))
+    assert shown(fire_times, len(expected)) == expected
+
+
+def test_a_fire_moved_into_a_gap_comes_at_its_end_and_into_a_fold_the_first_time() -> None:
+    """Clocks change on Sundays: these work on Sundays, and Saturday is off."""
+    friday_and_saturday = parse_date_set("2026-03-28 2026-10-24", None, "EG", None)
+    schedule = Calendared(parse_cron("30 2 28 3 *", BERLIN), friday_and_saturday, "next", BERLIN)
+    assert schedule.next_fire_time(utc("2026-03-01T00:00Z")) == utc("2026-03-29T01:00Z")
+    schedule = Calendared(parse_cron("30 2 24 10 *", BERLIN), friday_and_saturday, "next", BERLIN)
+    assert schedule.next_fire_time(utc("2026-10-01T00:00Z")) == utc("2026-10-25T00:30Z")
+
+
+def test_days_are_those_of_the_zone() -> None:
+    """Christmas in Auckland begins when it is 11 o'clock on the 24th in London."""
+    auckland = parse_zone("Pacific/Auckland")
+    hourly = IntervalSchedule(timedelta(hours=1), utc("2026-01-01T00:00Z"))
+    schedule = Calendared(hourly, parse_date_set("2026-12-25"), "drop", auckland)
+    fire_times = list(schedule.fire_times(utc("2026-12-24T09:30Z"), utc("2026-12-25T12:00Z")))
+    assert fire_times == [utc("2026-12-24T10:00Z"), utc("2026-12-25T11:00Z"), utc("2026-12-25T12:00Z")]
+
+
+def test_what_is_dropped_is_told() -> None:
+    rule = parse_cron("0 9 * * *", BERLIN)
+    dropped = Calendared(rule, HOLIDAYS, "drop", BERLIN).dropped(
+        utc("2026-12-01T00:00Z"), utc("2027-01-06T08:00Z")
+    )
+    assert shown(dropped, 10) == [
+        "Fri 2026-12-25 09:00",
+        "Sat 2026-12-26 09:00",
+        "Fri 2027-01-01 09:00",
+        "Wed 2027-01-06 09:00",
+    ]
+    moved = Calendared(rule, HOLIDAYS, "next", BERLIN)
+    assert not list(moved.dropped(utc("2026-12-01T00:00Z"), utc("2027-02-01T00:00Z")))
+
+
+def test_limits_hold_for_what_is_dropped_too() -> None:
+    calendared = Calendared(parse_cron("0 9 * * *", BERLIN), HOLIDAYS, "drop", BERLIN)
+    limited = Limited(calendared, utc("2026-12-26T00:00Z"), utc("2026-12-31T00:00Z"))
+    dropped = limited.dropped(utc("2026-12-01T00:00Z"), utc("2027-02-01T00:00Z"))
+    assert shown(dropped, 10) == ["Sat 2026-12-26 09:00"]
+
+
+# Every search ends
+
+
+@pytest.mark.parametrize("action", ["drop", "next", "previous"])
+@pytest.mark.parametrize("expression", ["* * * * * *", "0 9 * * *", "0 0 29 2 *"])
+def test_a_calendar_of_all_days_leaves_nothing(action: str, expression: str) -> None:
+    every_day = parse_date_set(None, "sun,mon,tue,wed,thu,fri,sat")
+    schedule = Calendared(parse_cron(expression, BERLIN), every_day, action, BERLIN)
+    assert schedule.next_fire_time(utc("2026-01-01T00:00Z")) is None
+    assert schedule.count(utc("2026-01-01T00:00Z"), utc("2026-01-03T00:00Z")) == Count(0, exact=True)
+
+
+@pytest.mark.parametrize("action", ["next", "previous"])
+def test_without_a_working_day_there_is_nowhere_to_move_to(action: str) -> None:
+    """Nobody works on a weekend, so that only fires on the weekend are left."""
+    weekdays = parse_date_set(None, "mon,tue,wed,thu,fri")
+    schedule = Calendared(parse_cron("0 9 * * *", BERLIN), weekdays, action, BERLIN)
+    monday = utc("2026-03-02T00:00Z")
+    assert shown(schedule.fire_times(monday), 3) == [
+        "Sat 2026-03-07 09:00",
+        "Sun 2026-03-08 09:00",
+        "Sat 2026-03-14 09:00",
+    ]
+    assert shown(schedule.dropped(monday, monday + 2 * DAY), 5) == [
+        "Mon 2026-03-02 09:00",
+        "Tue 2026-03-03 09:00",
+    ]
+
+
+def test_a_rule_that_fires_on_days_of_the_set_alone() -> None:
+    mondays = parse_date_set(None, "mon")
+    rule = parse_cron("0 9 * * mon", BERLIN)
+    assert Calendared(rule, mondays, "drop", BERLIN).next_fire_time(utc("2026-01-01T00:00Z")) is None
+    moved = Calendared(rule, mondays, "next", BERLIN)
+    assert shown(moved.fire_times(utc("2026-03-01T00:00Z")), 2) == [
+        "Tue 2026-03-03 09:00",
+        "Tue 2026-03-10 09:00",
+    ]
+
+
+def test_the_calendar_ends_with_the_22nd_century() -> None:
+    schedule = Calendared(parse_cron("0 9 * * *", BERLIN), HOLIDAYS, "drop", BERLIN)
+    assert schedule.next_fire_time(utc("2199-12-30T12:00Z")) == utc("2199-12-31T08:00Z")
+    assert schedule.next_fire_time(utc("2199-12-31T08:00Z")) is None
+    assert schedule.next_fire_time(datetime.min.replace(tzinfo=BERLIN)) is not None
+
+
+def test_seconds_dropped_over_months_are_passed_over_by_days() -> None:
+    months = " ".join((date(2026, 3, 1) + number * DAY).isoformat() for number in range(200))
+    schedule = Calendared(parse_cron("* * * * * *", BERLIN), parse_date_set(months), "drop", BERLIN)
+    assert schedule.next_fire_time(utc("2026-02-28T22:59:59Z")) == utc("2026-09-16T22:00:00Z")
+    century = schedule.count(utc("2000-01-01T00:00Z"), utc("2100-01-01T00:00Z"))
+    # 200 days of March to September have 24 hours but one, on which daylight saving begins.
+    assert century == Count(36_525 * 86_400 - (200 * 86_400 - 3600), exact=True)
+
+
+def test_an_unknown_action_is_refused() -> None:
+    with pytest.raises(FieldError, match=r"^calendar_action: 'later': must be one of drop, next, previous"):
+        Calendared(parse_cron("0 9 * * *", BERLIN), HOLIDAYS, "later", BERLIN)
+
+
+def test_equal_ones_are_equal_whatever_they_are_called() -> None:
+    def build(name: str | None) -> Calendared:
+        dates = parse_date_set("2026-12-24", "sat,sun", "DE", "by")
+        return Calendared(parse_cron("0 9 * * *", BERLIN), dates, "drop", BERLIN, name)
+
+    assert build("a") == build(None)
+    assert len({build("a"), build("b")}) == 1
+    assert build("a") != Calendared(parse_cron("0 9 * * *", BERLIN), HOLIDAYS, "drop", BERLIN)
+
+
+# The model: all fires of a few months, each dropped or moved by itself, then sorted.
+
+
+class Model:
+    def __init__(self, calendared: Calendared) -> None:
+        self.rule = calendared.schedule
+        self.dates = calendared.dates
+        self.step = {"drop": 0, "next": 1, "previous": -1}[calendared.action]
+        self.zone = calendared.timezone
+
+    def fire_times(self, after: datetime, until: datetime) -> list[datetime]:
+        margin = 30 * DAY
+        kept = {
+            fire_time
+            for fire_time in self.rule.fire_times(after - margin, until + margin)
+            if not self.dates.has(fire_time.astimezone(self.zone).date())
+        }
+        if self.step:
+            kept |= set(self.moved((after - margin).date(), (until + margin).date()))
+        return sorted(fire_time for fire_time in kept if after < fire_time <= until)
+
+    def moved(self, first: date, last: date) -> Iterator[datetime]:
+        day = first
+        while day <= last:
+            if self.dates.has(day):
+                target = day + self.step * DAY
+                while not self.dates.is_working_day(target):
+                    target += self.step * DAY
+                for wall in self.walls(day):
+                    yield instant_of(datetime.combine(target, wall), self.zone)
+            day += DAY
+
+    def walls(self, day: date) -> set[time]:
+        rule = self.rule
+        if isinstance(rule, CronSchedule):
+            times = product(rule.hours, rule.minutes) if rule.days.matches(day) else ()
+            walls = {time(hour, minute) for hour, minute in times}
+            return {wall for wall in walls if rule.dst_gap == "run_after" or self.is_shown(day, wall)}
+        noon = datetime.combine(day, time(12), self.zone)
+        fires = rule.fire_times(noon - 2 * DAY, noon + 2 * DAY)
+        shown = (fire_time.astimezone(self.zone) for fire_time in fires)
+        return {wall.time() for wall in shown if wall.date() == day}
+
+    def is_shown(self, day: date, wall: time) -> bool:
+        instant = instant_of(datetime.combine(day, wall), self.zone)
+        return instant.astimezone(self.zone).time() == wall
+
+
+#: Clocks change at 2:00, over half an hour, at one minute past midnight, and at midnight.
+ZONES = [
+    parse_zone(name)
+    for name in ("Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns", "America/Sao_Paulo", "UTC")
+]
+EXPRESSIONS = (
+    "0 9 * * *",
+    "30 2 * * *",
+    "30 0 * * *",
+    "0 0 * * *",
+    "59 23 * * *",
+    "15,45 * * * *",
+    "*/30 0-3 * * *",
+    "0 6 1 * *",
+    "30 23 * * sat,sun",
+    "0,30 0-2 * * 0",
+)
+
+
+def rules(zone: ZoneInfo) -> st.SearchStrategy[Schedule]:
+    start = utc("1999-03-01T00:00Z")
+    return st.one_of(
+        st.builds(
+            lambda expression, gap, fold: parse_cron(expression, zone, dst_gap=gap, dst_fold=fold),
+            st.sampled_from(EXPRESSIONS),
+            st.sampled_from([None, "skip"]),
+            st.sampled_from([None, "second", "both"]),
+        ),
+        st.builds(
+            lambda minutes, shift: IntervalSchedule(minutes * timedelta(minutes=1), start + shift),
+            st.sampled_from([45, 60, 1440, 10_000]),
+            st.timedeltas(timedelta(0), timedelta(days=1)),
+        ),
+        st.just(SolarSchedule("sunset", 52.52, 13.405)),
+        st.builds(
+            OnceSchedule,
+            st.datetimes(
+                timezones=st.just(zone), min_value=datetime(2005, 1, 1), max_value=datetime(2005, 12, 31)
+            ),
+        ),
+    )
+
+
+date_sets = st.builds(
+    DateSet,
+    dates=st.frozensets(st.dates(date(2005, 1, 1), date(2005, 12, 31)), max_size=40),
+    weekdays=st.frozensets(st.sampled_from([0, 1, 3, 6]), max_size=3),
+    country=st.sampled_from([None, "DE", "EG", "JP"]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data(), date_sets, st.sampled_from(["drop", "next", "previous"]), st.sampled_from(ZONES))
+def test_against_the_model(data: st.DataObject, dates: DateSet, action: str, zone: ZoneInfo) -> None:
+    calendared = Calendared(data.draw(rules(zone)), dates, action, zone)
+    # Mostly near the weeks in which clocks change.
+    near = st.sampled_from([date(2005, 4, 1), date(2005, 10, 29), date(2005, 10, 15), date(2005, 2, 18)])
+    first = data.draw(st.one_of(near, st.dates(date(2005, 1, 10), date(2005, 12, 1))))
+    after = datetime.combine(first, data.draw(st.times()), zone).astimezone(parse_zone("UTC"))
+    until = after + 5 * DAY
+    expected = Model(calendared).fire_times(after, until)
+    assert list(calendared.fire_times(after, until)) == expected
+    assert calendared.count(after, until) == Count(len(expected), exact=True)
+    if action == "drop":
+        every_one = sorted([*expected, *calendared.dropped(after, until)])
+        assert every_one == list(calendared.schedule.fire_times(after, until))
+    if expected:
+        start = data.draw(st.datetimes(after.replace(tzinfo=None), expected[0].replace(tzinfo=None) - TICK))
+        assert calendared.next_fire_time(start.replace(tzinfo=after.tzinfo)) == expected[0]
+
+
+def test_under_a_calendar_interval() -> None:
+    quarterly = parse_calendar_interval(
+        "3mo", BERLIN, time="18:00", day="last", anchor=utc("2026-01-01T12:00Z")
+    )
+    schedule = Calendared(quarterly, BANKING, "previous", BERLIN)
+    assert shown(schedule.fire_times(utc("2026-01-01T00:00Z")), 4) == [
+        "Fri 2026-01-30 18:00",
+        "Thu 2026-04-30 18:00",
+        "Fri 2026-07-31 18:00",
+        "Fri 2026-10-30 18:00",
+    ]
