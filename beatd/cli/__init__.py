@@ -42,6 +42,7 @@ _COMMANDS = {
     "runs": _Command("beatd.cli.runs:app", "List, show, revoke runs.", _ENTRIES),
     "apply": _Command("beatd.cli.apply:apply", "Make the entries as TOML files say.", _ENTRIES),
     "export": _Command("beatd.cli.apply:export", "Print the entries as TOML.", _ENTRIES),
+    "calendar": _Command("beatd.cli.calendar:app", "Dates on which entries do not fire.", _ENTRIES),
     "pause": _Command("beatd.cli.pause:pause_all", "Stop everything from firing (--all).", _ENTRIES),
     "resume": _Command("beatd.cli.pause:resume_all", "Let everything fire again (--all).", _ENTRIES),
     "crontab": _Command("beatd.cli.crontab:app", "Bring crontab lines over.", _ENTRIES),

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from beatd.cli import pause
+from beatd.cli import backfill, pause
 from beatd.cli.coming import next_of_entry
 from beatd.cli.context import context_of
 from beatd.cli.entry_options import options_given, with_entry_options
@@ -164,6 +164,9 @@ def trigger(
         state.out.print(Text(f"run {run.id} is recorded: {state.command(f'runs show {run.id[:8]}')}"))
     if wait and run.state != "succeeded" and not (run.state == "published" and not context.reports):
         raise typer.Exit(1)
+
+
+app.command("backfill")(backfill.backfill)
 
 
 # Looking

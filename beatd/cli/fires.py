@@ -28,14 +28,16 @@ def print_outlook(out: Console, outlook: Outlook) -> None:
         out.print(Text(f"{_INDENT}{_at(fire, zone_of(outlook.timezone))}"), soft_wrap=True)
 
 
-def print_fires_change(out: Console, change: FiresChange) -> None:
-    """The rule and the next fires before and after."""
+def print_fires_change(out: Console, change: FiresChange, name: str = "") -> None:
+    """The rule and the next fires before and after; `name` goes before the rule."""
     before, after = change.before, change.after
     if before is None:
         return print_outlook(out, after)
     if before.sentence == after.sentence:
-        print_hanging(out, Text(_INDENT), Text(after.sentence))
+        print_hanging(out, Text(_INDENT), Text(f"{name}{after.sentence}"))
     else:
+        if name:
+            out.print(Text(f"{_INDENT}{name}".rstrip()))
         print_hanging(out, Text(f"{_INDENT}- ", style="red"), Text(before.sentence))
         print_hanging(out, Text(f"{_INDENT}+ ", style="green"), Text(after.sentence))
     if before.fires != after.fires:
@@ -53,9 +55,7 @@ def print_all_fires(
     """
     for change in changes[:_MOST]:
         if whole:
-            if named:
-                out.print(Text(f"{_INDENT}{change.entry}:"), soft_wrap=True)
-            print_fires_change(out, change)
+            print_fires_change(out, change, f"{change.entry}: " if named else "")
         else:
             name = f"{change.entry}: " if named else ""
             out.print(Text(f"{_INDENT}{name}{_next_change(change)}"), soft_wrap=True)

@@ -16,7 +16,7 @@ from beatd.cli.output import JsonOption, plain, print_json, styled, table
 from beatd.cli.process import App
 from beatd.cli.state import State
 from beatd.cli.times import here, plainly, zone_of, zoned
-from beatd.operations import brokers, runs
+from beatd.operations import backfill, brokers, runs
 from beatd.operations.options import OPTIONS
 from beatd.store.history import Run
 
@@ -108,10 +108,14 @@ def show(ctx: typer.Context, run: _Id, json: JsonOption = False) -> None:
 
 @app.command()
 def revoke(ctx: typer.Context, run: _Id, app: App = None) -> None:
-    """Keep a run from starting, or end it if it has started."""
+    """Keep a run from starting, or end it if it has started. Of a backfill (backfill:ID) all that wait."""
     state: State = ctx.obj
     state.options["celery.app"] = app
     context = context_of(state)
+    if run.startswith("backfill:"):
+        origin, count = backfill.revoke(context, run)
+        state.out.print(Text(f"revoked {count:,} runs of {origin}"), soft_wrap=True)
+        return
 
     def broadcast(run: str, *, terminate: bool) -> None:
         from beatd.broker.app import revoke as ask_workers

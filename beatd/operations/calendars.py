@@ -284,7 +284,9 @@ def _changed(
         _check_name(after.name)
         after = _with_dates(after, add_dates, drop_dates)
         if not findings:
-            parse_date_set(after.dates, after.weekdays, after.country, after.region)
+            dates = parse_date_set(after.dates, after.weekdays, after.country, after.region)
+            if dates.is_everything:
+                raise FieldError("weekdays", after.weekdays, "are all: nothing would ever fire")
     except FieldError as finding:
         findings.append(finding)
     if findings:

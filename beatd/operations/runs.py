@@ -23,6 +23,7 @@ from beatd.planning.plan import expires_at
 from beatd.planning.task import run_id
 from beatd.schedules import parse_zone
 from beatd.store import history, schema
+from beatd.store import runs as run_store
 from beatd.store.entries import Transaction
 from beatd.store.history import Run, Suppressed
 from beatd.store.models import FINAL_STATES, OPEN_STATES
@@ -75,8 +76,7 @@ def trigger(context: Context, name: str) -> Run:
                 "recorded_at": now,
                 "lease_until": now,
                 "attempt": 0,
-                "run_once": definition.run_once,
-                "lost_after": int(definition.policies.lost_after.total_seconds()),
+                **run_store.of_definition(definition),
             },
         )
         run = _one(transaction, id_)

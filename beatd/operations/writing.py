@@ -164,6 +164,13 @@ def audit_run(context: Context, transaction: Transaction, action: str, run: hist
     history.audited(transaction, [row])
 
 
+def audit_entry(
+    context: Context, transaction: Transaction, action: str, entry: StoredEntry, detail: Mapping[str, Any]
+) -> None:
+    """Notes what a person did with an entry that changed nothing of it."""
+    history.audited(transaction, [_audit_row(context, transaction, action, entry.id, entry.name, detail)])
+
+
 def audit(context: Context, transaction: Transaction, action: str, detail: Mapping[str, Any]) -> None:
     """Notes what a person did that concerns no one entry."""
     history.audited(transaction, [_audit_row(context, transaction, action, None, None, detail)])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, select, update
 
 from beatd.store import ends
 from beatd.store.dialects import Dialect
@@ -234,6 +234,48 @@ def runs_around(transaction: Transaction, entry_id: int, instant: datetime, each
         _runs(transaction, query.where(runs.c.entry_id == entry_id).limit(each)) for query in (earlier, later)
     )
     return [*reversed(before), *after]
+
+
+def fire_times_with_runs(
+    transaction: Transaction, entry_id: int, since: datetime, until: datetime, states: Sequence[str]
+) -> set[datetime]:
+    """The fire times from `since` to `until`, both included, that have a run in one of these states."""
+    query = select(runs.c.fire_time).where(
+        runs.c.entry_id == entry_id,
+        runs.c.fire_time >= since,
+        runs.c.fire_time <= until,
+        runs.c.state.in_(states),
+    )
+    return set(transaction.execute(query).scalars())
+
+
+def unbegun_origins(transaction: Transaction, prefix: str, limit: int = 2) -> list[str]:
+    """Origins that begin so, of runs that wait to be published."""
+    query = select(runs.c.origin).where(_unbegun(), runs.c.origin.startswith(prefix, autoescape=True))
+    return list(transaction.execute(query.distinct().order_by(runs.c.origin).limit(limit)).scalars())
+
+
+def revoke_unbegun(transaction: Transaction, origin: str, now: datetime, reason: str) -> int:
+    """Revokes the runs of this origin that nobody is publishing yet; returns how many."""
+    which = _unbegun(), runs.c.origin == origin
+    entry_ids = transaction.execute(select(runs.c.entry_id).where(*which).distinct()).scalars().all()
+    values = {"state": "revoked", "finished_at": now, "reason": reason, "lease_until": None}
+    revoked = transaction.execute(update(runs).where(*which).values(**values)).rowcount
+    ends.nudge_entries(transaction, sorted(entry_ids))
+    return revoked
+
+
+def _unbegun() -> ColumnElement[bool]:
+    return and_(runs.c.state.in_(("held", "pending")), runs.c.owner.is_(None))
+
+
+def runs_between(
+    transaction: Transaction, entry_id: int, since: datetime, until: datetime, limit: int
+) -> list[Run]:
+    """Of an entry's runs the first `limit` with since <= fire time < until; oldest fire time first."""
+    fire_time = runs.c.fire_time
+    query = _query().where(runs.c.entry_id == entry_id, fire_time >= since, fire_time < until)
+    return _runs(transaction, query.order_by(fire_time, runs.c.origin).limit(limit))
 
 
 def suppressed(
