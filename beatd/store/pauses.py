@@ -33,6 +33,11 @@ def open_pause(transaction: Transaction, now: datetime) -> StoredPause | None:
     return None if row is None else StoredPause(*row)
 
 
+def all_pauses(transaction: Transaction) -> list[StoredPause]:
+    """Every pause there ever was, the earliest first."""
+    return [StoredPause(*row) for row in transaction.execute(_query())]
+
+
 def pauses_since(transaction: Transaction, since: datetime) -> list[Pause]:
     """The pauses of which a part lies after `since`, for planning; the earliest first."""
     query = _query().where(or_(pauses.c.until.is_(None), pauses.c.until > since))

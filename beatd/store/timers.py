@@ -74,6 +74,11 @@ def lock(
     return _locked(connection, dialect, ids)
 
 
+def of_entry(connection: Connection, entry_id: int) -> Timer | None:
+    row = connection.execute(select(timers).where(timers.c.entry_id == entry_id)).one_or_none()
+    return None if row is None else Timer(*row)
+
+
 def _locked(connection: Connection, dialect: Dialect, ids: Sequence[int]) -> list[Timer]:
     if not ids:
         return []
