@@ -39,7 +39,7 @@ class Planned:
     left: set[int] = field(default_factory=set)
     #: the version that holds now, of those there was room for
     latest: dict[int, Version] = field(default_factory=dict)
-    #: timers that came from other zone data; those of them that got another next fire
+    #: timers that other zone data made, and that are not due; those of them that got another next fire
     afresh: int = 0
     moved: int = 0
 
@@ -132,10 +132,11 @@ class Planner:
             planned.runs.append(NewRun(timer.entry_id, run, definition))
         planned.suppressions += [(timer.entry_id, suppressed) for suppressed in decided.suppressions]
         planned.latest[timer.entry_id] = latest
-        if timer.zone_data not in (None, self._zone_data) and timer.planned_version == latest.version:
-            was_due = timer.next_due_at is not None and timer.next_due_at <= planned.now
+        was_due = timer.next_due_at is not None and timer.next_due_at <= planned.now
+        same = timer.planned_version == latest.version
+        if same and not was_due and timer.zone_data not in (None, self._zone_data):
             planned.afresh += 1
-            planned.moved += decided.next_fire != timer.next_fire_at and not was_due
+            planned.moved += decided.next_fire != timer.next_fire_at
         state = _state(latest, decided, error)
         if state == "broken" and (timer.state, timer.planned_version) != ("broken", latest.version):
             log.error("entry.broken", entry_id=timer.entry_id, version=latest.version, error=error)

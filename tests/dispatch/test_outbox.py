@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from beatd.broker.publisher import Outcome, Outgoing, Status
 from beatd.dispatch.dispatcher import Batch, Dispatcher
 from beatd.dispatch.outbox import Outbox
-from beatd.errors import BrokerUnavailable, DatabaseUnavailable
+from beatd.errors import BrokerUnavailable, Conflict, DatabaseUnavailable
 from beatd.store.engine import Database
 from tests.dispatch.turned import NODE, OTHER, Turned, settle
 
@@ -265,3 +266,65 @@ def test_what_was_not_sent_is_free_for_others_at_the_end(
     assert outbox.give_back() == 1
     taken = turned.dispatcher(OTHER).take_over()
     assert taken.taken_over == 1
+
+
+# What is to end
+
+
+def to_end(batch: Batch, *run_ids: str) -> Batch:
+    return replace(batch, publications=(), to_end=run_ids)
+
+
+def test_workers_are_asked_once_to_end_what_was_cancelled(
+    turned: Turned, broker: Broker, outbox: Outbox
+) -> None:
+    _, batch = recorded(turned, "a")
+    outbox.offer(batch, 1)
+    outbox.offer(to_end(batch, "1", "2"), 1)
+    assert outbox.run_once(0).published == 1
+    outbox.run_once(0)
+    assert (broker.sent, broker.ended) == (["a"], ["1", "2"])
+    assert outbox.idle
+
+
+def test_they_are_asked_when_the_broker_is_back(turned: Turned, broker: Broker, outbox: Outbox) -> None:
+    _, batch = recorded(turned, "a")
+    broker.cannot_end = BrokerUnavailable("broker amqp://localhost//: connection refused")
+    outbox.offer(to_end(batch, "1"), 1)
+    for _ in range(2):
+        with pytest.raises(BrokerUnavailable):
+            outbox.run_once(0)
+    broker.cannot_end = None
+    outbox.run_once(0)
+    assert (broker.ended, outbox.idle) == (["1"], True)
+
+
+def test_where_they_cannot_be_asked_it_is_said_once(
+    turned: Turned, broker: Broker, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, batch = recorded(turned, "a")
+    broker.cannot_end = Conflict("the sql transport cannot broadcast to workers")
+    with caplog.at_level("INFO", "beatd"):
+        for number in range(3):
+            outbox.offer(to_end(batch, str(number)), 1)
+            outbox.run_once(0)
+    assert outbox.idle
+    said = [message for message in caplog.messages if message.startswith("runs.")]
+    assert said == ['runs.not_ended reason="the sql transport cannot broadcast to workers"']
+
+
+def test_lateness_is_publication_minus_due_time(turned: Turned, broker: Broker, outbox: Outbox) -> None:
+    """Jitter is none of it."""
+    turned.add("a", every="1h", jitter="30m", expires="never")
+    dispatcher = turned.dispatcher()
+    settle(dispatcher)
+    turned.turn(minutes=90, seconds=1)
+    [batch] = settle(dispatcher)
+    [publication] = batch.publications
+    assert publication.run.due_time > publication.run.fire_time
+    turned.turn(seconds=7)
+    outbox.offer(batch, 1)
+    outbox.run_once(0)
+    [late] = outbox.lateness
+    told = (turned.now() - publication.run.due_time).total_seconds()
+    assert told - 5 < late <= told
