@@ -169,7 +169,9 @@ class Calendared(Schedule):
         yesterday = self._day(after) - _DAY
         before = self.dates.working_day_beside(yesterday, -1) if self.action == "next" else yesterday
         best: datetime | None = None
-        fire_time = self.schedule.next_fire_time(self._start_of(before or yesterday) - MICROSECOND)
+        fire_time = self.schedule.next_fire_time(
+            self._instant_of(before or yesterday, time.min) - MICROSECOND
+        )
         while fire_time is not None and fire_time < HORIZON:
             day = self._day(fire_time)
             if best is not None and best <= self._earliest_from(day):
@@ -190,19 +192,19 @@ class Calendared(Schedule):
         day -= _DAY
         if self.action == "previous":
             day = self.dates.working_day_beside(day, -1) or day
-        return self._start_of(day)
+        return self._instant_of(day, time.min)
 
     def _first_moved(self, day: date, after: datetime) -> datetime | None:
         """The first instant after `after` that a fire of this day of the set moves to."""
         target = self._moved_to(day)
-        today = self._day(after)
-        if target is None or target < today - _DAY:
+        if target is None or self._instant_of(target, time.max) <= after:
             return None
         # What comes earlier on the clock moves to an instant that is not after `after`.
-        earliest = after.astimezone(self.timezone).time() if target == today else time.min
+        shown = after.astimezone(self.timezone)
+        earliest = shown.time() if target == shown.date() else time.min
         found = []
         for walls in self._walls_on(day, earliest):
-            moved = (wallclock.instant_of(datetime.combine(target, wall), self.timezone) for wall in walls)
+            moved = (self._instant_of(target, wall) for wall in walls)
             found.append(next((instant for instant in moved if instant > after), None))
         return min((instant for instant in found if instant is not None), default=None)
 
@@ -234,7 +236,7 @@ class Calendared(Schedule):
             yield fire_time.astimezone(self.timezone).time()
 
     def _exists(self, wall: datetime) -> bool:
-        shown = wallclock.instant_of(wall, self.timezone).astimezone(self.timezone)
+        shown = self._instant_of(wall.date(), wall.time()).astimezone(self.timezone)
         return shown.replace(tzinfo=None, fold=0) == wall
 
     def _next_after_pass(
@@ -252,8 +254,8 @@ class Calendared(Schedule):
             return None
         return self.dates.working_day_beside(day, 1 if self.action == "next" else -1)
 
-    def _start_of(self, day: date) -> datetime:
-        return wallclock.instant_of(datetime.combine(day, time.min), self.timezone)
+    def _instant_of(self, day: date, wall: time) -> datetime:
+        return wallclock.instant_of(datetime.combine(day, wall), self.timezone)
 
     def _day(self, instant: datetime) -> date:
         return instant.astimezone(self.timezone).date()
