@@ -34,8 +34,9 @@ _AWARE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _NO_SHIFT = timedelta(0)
-#: Further than any zone is from UTC and than any shift goes.
+#: All offsets that a zone ever had lie closer together: what its clock shows again, it shows within this time.
 _REACH = 2 * _DAY
+#: How far apart a zone's offset is looked at.
 _STEP = 2 * _DAY
 # No zone is further than a day from UTC: between these two, wall times stay in the range of datetime.
 _EARLIEST = datetime.min + 4 * _DAY
