@@ -1,0 +1,346 @@
+"""Entries on a clock that is turned: what would have run?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from beatd.errors import Conflict, FieldError, InvalidInput, NotFound, nearest
+from beatd.operations import apply, writing
+from beatd.operations.options import Written, changed_columns, new_columns
+from beatd.planning.definition import Definition, parse_definition
+from beatd.planning.timing import Surroundings
+from beatd.planning.world import Entry, Run, Suppressed, Task, World
+from beatd.schedules import CustomFactory, DateSet, format_instant, parse_date_set, parse_instant, parse_zone
+from beatd.testing.inventions import Duration, Invention, Outcome, read_duration, read_outcome, settle
+from beatd.worker import arguments
+
+#: An instant: aware, or ISO 8601 text; without an offset, a wall time of the simulation's zone.
+Moment = datetime | str
+
+_INSTALLATION = "00000000-0000-4000-8000-000000000000"
+
+
+class Simulation:
+    """One installation: entries, a scheduler, workers whose tasks are invented, and people who edit.
+
+    Everything is scripted: `add` and `load` hold from now on; what is given an instant comes to pass then,
+    and `run_until` lets time go on. Instants of the script are on a line of time that always goes forward;
+    what is recorded is the database's time, which is the same as long as `set_clock` is not used.
+
+    Deterministic: the same script and seed give the same history. Raises errors of `beatd.errors`: of an edit
+    that is scripted for later, when its time comes.
+    """
+
+    def __init__(
+        self,
+        start: Moment,
+        *,
+        timezone: str = "UTC",
+        seed: int = 0,
+        custom: Mapping[str, CustomFactory] | None = None,
+    ) -> None:
+        """`timezone` is that of entries which name none; `custom` are the APScheduler triggers that entries
+        may name. Raises FieldError.
+        """
+        self._zone = parse_zone(timezone)
+        self._seed = seed
+        self._calendars: dict[str, DateSet] = {}
+        self._surroundings = Surroundings(timezone, self._calendars, custom or {})
+        self._inventions: list[tuple[str, Invention]] = []
+        self._invention_of: dict[str, Invention] = {}
+        #: what is simulated: entries with all their versions, and what the node made of them
+        self.world = World(self._instant("start", start), self._invent, _INSTALLATION)
+
+    @property
+    def now(self) -> datetime:
+        """The instant up to which the script has come to pass."""
+        return self.world.clock.real
+
+    @property
+    def database_time(self) -> datetime:
+        return self.world.clock.now
+
+    # Before it begins
+
+    def calendar(
+        self,
+        name: str,
+        *,
+        dates: str | Sequence[str] | None = None,
+        weekdays: str | None = None,
+        country: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        """A named calendar that entries may name from now on. Raises FieldError, Conflict."""
+        if name in self._calendars:
+            raise Conflict(f"there is a calendar {name!r} already")
+        text = dates if isinstance(dates, str | None) else " ".join(map(str, dates))
+        self._calendars[name] = parse_date_set(text, weekdays, country, region)
+
+    def work(
+        self,
+        pattern: str,
+        *,
+        duration: Duration = "0s",
+        outcome: Outcome = "succeeded",
+        stops_in: Duration = "0s",
+    ) -> None:
+        """Invents the tasks of the entries with this name, or whose names fit this glob; of several that fit
+        the last holds.
+
+        A task that is started takes `duration` and then ends as `outcome` says; told to end (`overlap =
+        "cancel"`), it does so within `stops_in`. Raises FieldError.
+        """
+        self._invent_for(pattern, Invention(duration, outcome, stops_in))
+
+    # Entries
+
+    def add(
+        self,
+        name: str,
+        *,
+        duration: Duration = "0s",
+        outcome: Outcome = "succeeded",
+        stops_in: Duration = "0s",
+        **options: Any,
+    ) -> None:
+        """Adds an entry, now; options are the keys of an entries file, the others as in `work`.
+
+        Raises InvalidInput with every finding, Conflict if the name is taken.
+        """
+        invention = Invention(duration, outcome, stops_in)
+        columns, definition = self._new(name, new_columns(name, options))
+        self._invent_for(name, invention)
+        self.world.add(name, columns, definition)
+
+    def load(self, *paths: str | Path) -> None:
+        """Adds the entries of files, now. Raises InvalidInput with every finding, Conflict if a name is
+        taken; then none is added.
+        """
+        files = apply.load([Path(path) for path in paths])
+        findings = list(files.findings)
+        checked = []
+        for wanted in files.wanted:
+            try:
+                checked.append(
+                    (wanted.name, self._new(wanted.name, new_columns(wanted.name, wanted.options)))
+                )
+            except InvalidInput as error:
+                findings += map(wanted.at, error.findings)
+        if findings:
+            raise InvalidInput(findings)
+        for name, (columns, definition) in checked:
+            self.world.add(name, columns, definition)
+
+    def edit(self, at: Moment, name: str, **options: Any) -> None:
+        """Sets options of an entry; None unsets one. Raises NotFound, InvalidInput."""
+        self._script(at, partial(self._edit, name, options))
+
+    def remove(self, at: Moment, name: str) -> None:
+        """Removes an entry; its history stays. Raises NotFound."""
+        self._script(at, lambda: self.world.change(self._existing(name), {}, None))
+
+    def pause(self, at: Moment, name: str, *, until: Moment | None = None) -> None:
+        """Pauses an entry, for the time being or until an instant of the database's time. Raises NotFound."""
+        end = None if until is None else self._instant("until", until)
+        paused = {"enabled": False} if end is None else {"paused_until": format_instant(end)}
+        self._script(at, partial(self._edit, name, paused))
+
+    def resume(self, at: Moment, name: str) -> None:
+        """Raises NotFound."""
+        self._script(
+            at, partial(self._edit, name, {"enabled": True, "paused_until": None, "pause_note": None})
+        )
+
+    def trigger(self, at: Moment, name: str) -> None:
+        """Asks for a run of an entry. Raises NotFound."""
+        self._script(at, lambda: self.world.trigger(self._existing(name)))
+
+    # Everything around them
+
+    def pause_all(self, at: Moment, *, until: Moment | None = None) -> None:
+        """Pauses everything, for the time being or until an instant of the database's time."""
+        end = None if until is None else self._instant("until", until)
+        self._script(at, lambda: self.world.pause_all(end))
+
+    def resume_all(self, at: Moment) -> None:
+        self._script(at, self.world.resume_all)
+
+    def outage(self, since: Moment, until: Moment) -> None:
+        """No scheduler runs from `since` until just before `until`; workers go on."""
+        self._stretch(since, until, self.world.leave, self.world.come_back)
+
+    def workers_away(self, since: Moment, until: Moment) -> None:
+        """No worker starts anything from `since` until just before `until`; what they have begun goes on."""
+        self._stretch(since, until, self.world.work.leave, self.world.work.come_back)
+
+    def boot(self, at: Moment, host: str = "localhost") -> None:
+        """A machine boots; the scheduler starts then, or when an outage that holds then ends."""
+        self._script(at, lambda: self.world.boot(host))
+
+    def set_clock(self, at: Moment, by: timedelta | str) -> None:
+        """Sets the database's clock ahead, or back (`-2h`). Raises FieldError."""
+        back = isinstance(by, str) and by.startswith("-")
+        step = by if isinstance(by, timedelta) else read_duration(by.removeprefix("-"), "by")
+        self._script(at, lambda: self.world.set_clock(-step if back else step))
+
+    def run_until(self, instant: Moment) -> None:
+        """Lets time go on to an instant; what is scripted for that instant comes to pass, too."""
+        until = self._instant("instant", instant)
+        self._require_ahead("instant", until)
+        self.world.run_until(until)
+
+    # What came of it
+
+    def runs(self, name: str | None = None, *, state: str | None = None) -> tuple[Run, ...]:
+        """The runs of an entry or of all, in the order in which they were recorded. Raises NotFound."""
+        found = [run for entry in self._named(name) for run in entry.runs if state in (None, run.state)]
+        found.sort(key=lambda run: run.recorded_real)
+        return tuple(copy(run) for run in found)
+
+    def suppressions(self, name: str | None = None) -> tuple[Suppressed, ...]:
+        """The counted records of fires that became no runs, in the order in which they were recorded.
+
+        Raises NotFound.
+        """
+        found = [record for entry in self._named(name) for record in entry.suppressed]
+        return tuple(sorted(found, key=lambda record: record.recorded_real))
+
+    def history(self, name: str | None = None) -> tuple[Run | Suppressed, ...]:
+        """Both, in the order of their fire times; of a record that of its first fire. Raises NotFound."""
+        both: list[Run | Suppressed] = [*self.runs(name), *self.suppressions(name)]
+        return tuple(sorted(both, key=lambda one: one.fire_time if isinstance(one, Run) else one.first))
+
+    def state(self, name: str) -> str:
+        """active, paused, completed or broken. Raises NotFound."""
+        return self._existing(name).state
+
+    def next_fire(self, name: str) -> datetime | None:
+        """The next fire that is planned; None where there is none, or where the end of a run is waited for.
+
+        Raises NotFound.
+        """
+        return self._existing(name).next_fire
+
+    # The script
+
+    def _script(self, at: Moment, action: Callable[[], Any]) -> None:
+        instant = self._instant("at", at)
+        self._require_ahead("at", instant)
+        if instant == self.now:
+            action()
+        else:
+            self.world.at(instant, action)
+
+    def _stretch(
+        self, since: Moment, until: Moment, begin: Callable[[], None], end: Callable[[], None]
+    ) -> None:
+        first, last = self._instant("since", since), self._instant("until", until)
+        self._require_ahead("since", first)
+        if last <= first:
+            raise FieldError("until", until, f"is not later than since {since!s}")
+        self._script(first, begin)
+        self._script(last, end)
+
+    def _require_ahead(self, field: str, instant: datetime) -> None:
+        if instant < self.now:
+            reached = format_instant(self.now)
+            problem = f"is past: the simulation has come to {reached}"
+            raise FieldError(field, format_instant(instant), problem, example=reached)
+
+    def _instant(self, field: str, given: Moment) -> datetime:
+        text = given.isoformat() if isinstance(given, datetime) else given
+        if not isinstance(text, str):
+            raise FieldError(field, given, "an instant is wanted", example="2026-03-29T09:30:00Z")
+        return parse_instant(text, self._zone, field)
+
+    # Entries
+
+    def _new(self, name: str, written: Written) -> tuple[Mapping[str, Any], Definition]:
+        if self._find(name) is not None:
+            raise Conflict(f"there is an entry {name!r} already: choose another name, or change that one")
+        definition = self._checked(written, self.database_time)
+        self._refuse_in_vain(definition, written, dict(written.columns), 0)
+        return written.columns, definition
+
+    def _edit(self, name: str, options: Mapping[str, Any]) -> None:
+        entry = self._existing(name)
+        written = changed_columns(entry.current.columns, options)
+        definition = self._checked(written, entry.created_at)
+        differing = writing.changes(entry.current.columns, written.columns)
+        if differing:
+            self._refuse_in_vain(definition, written, differing, entry.runs_made)
+            self.world.change(entry, written.columns, definition)
+
+    def _checked(self, written: Written, created_at: datetime) -> Definition:
+        findings = list(written.findings)
+        try:
+            definition = parse_definition(
+                written.columns, created_at=created_at, surroundings=self._surroundings
+            )
+            task = definition.task
+            arguments.check(task.task, task.args, task.kwargs)
+        except InvalidInput as several:
+            said = {finding.field for finding in findings}
+            findings += [finding for finding in several.findings if finding.field not in said]
+        except FieldError as finding:
+            findings.append(finding)
+        if findings:
+            raise InvalidInput(findings)
+        return definition
+
+    def _refuse_in_vain(
+        self, definition: Definition, written: Written, changed: Mapping[str, Any], runs_made: int
+    ) -> None:
+        finding = writing.in_vain(definition, written.columns, changed.keys(), self.database_time, runs_made)
+        if finding is not None:
+            raise InvalidInput([finding])
+
+    def _find(self, name: str) -> Entry | None:
+        there = (entry for entry in self.world.entries if entry.definition is not None)
+        return next((entry for entry in there if entry.name == name), None)
+
+    def _existing(self, name: str) -> Entry:
+        found = self._find(name)
+        if found is None:
+            raise NotFound("entry", name, nearest(name, {entry.name for entry in self.world.entries}))
+        return found
+
+    def _named(self, name: str | None) -> list[Entry]:
+        """With those of that name which were removed."""
+        found = [entry for entry in self.world.entries if name in (None, entry.name)]
+        if name is not None and not found:
+            raise NotFound("entry", name, nearest(name, {entry.name for entry in self.world.entries}))
+        return found
+
+    # Tasks
+
+    def _invent(self, run: Run) -> Task:
+        invention = self._invention(run.entry)
+        random = Random(f"{self._seed}/{run.entry}/{run.fire_time.isoformat()}/{run.starts}")  # noqa: S311
+        return Task(
+            read_duration(settle(invention.duration, run.fire_time, random), "duration"),
+            read_outcome(settle(invention.outcome, run.fire_time, random)),
+            read_duration(settle(invention.stops_in, run.fire_time, random), "stops_in"),
+        )
+
+    def _invent_for(self, pattern: str, invention: Invention) -> None:
+        self._inventions.append((pattern, invention))
+        self._invention_of.clear()
+
+    def _invention(self, name: str) -> Invention:
+        if name not in self._invention_of:
+            fitting = (
+                invention
+                for pattern, invention in reversed(self._inventions)
+                if pattern == name or fnmatchcase(name, pattern)
+            )
+            self._invention_of[name] = next(fitting, Invention())
+        return self._invention_of[name]
