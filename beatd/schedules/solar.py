@@ -8,6 +8,7 @@ place's own noon, so that each has at most one event.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -26,6 +27,8 @@ _EVENTS: dict[str, tuple[float, bool] | None] = {
 }
 EVENTS = tuple(_EVENTS)
 
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]+)?")
+
 _DAY = timedelta(days=1)
 _DAY_MINUTES = 1440.0
 #: At the very poles every direction is south; astral stops here, too.
@@ -36,7 +39,7 @@ _FOUR_YEARS = [date(2024, 1, 1) + days * _DAY for days in range(1461)]
 
 
 def parse_solar(event: str, latitude: str, longitude: str) -> SolarSchedule:
-    """The schedule of an event, in degrees north and east as decimals.
+    """The schedule of an event at a place, given as decimal degrees north and east.
 
     Raises FieldError of the field `solar`, `latitude` or `longitude`; of `solar`, too, where astral is not
     installed and where the event never comes.
@@ -110,12 +113,7 @@ def _hour_angle(event: str, latitude: float, century: float) -> float | None:
 
 def _degrees(text: str, field: str, most: int) -> float:
     """Raises FieldError of the given field."""
-    try:
-        value = float(text)
-        if abs(value) <= most:
-            return value
-    except ValueError:
-        pass
+    if _DECIMAL.fullmatch(text.strip()) and abs(float(text)) <= most:
+        return float(text)
     example = "52.52" if field == "latitude" else "13.405"
-    problem = f"is not a number of degrees from -{most} to {most}"
-    raise FieldError(field, text, problem, example=example)
+    raise FieldError(field, text, f"is not a number of degrees from -{most} to {most}", example=example)
