@@ -145,7 +145,9 @@ def _dropped(schedule: Schedule, after: datetime, until: datetime) -> Iterator[W
     fires = islice(schedule.dropped(after, until), _MOST_DROPPED)
 
     def day_and_why(fire_time: datetime) -> tuple[date, str]:
-        return fire_time.astimezone(calendared.timezone).date(), holiday(calendared, fire_time)
+        return fire_time.astimezone(calendared.timezone).date(), holiday(
+            calendared, fire_time
+        ) or "no working day"
 
     by_day = []
     for (_, why), of_day in groupby(fires, day_and_why):

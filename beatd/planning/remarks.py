@@ -66,9 +66,9 @@ def calendar_of(schedule: Schedule) -> Calendared | None:
     return schedule if isinstance(schedule, Calendared) else None
 
 
-def holiday(calendared: Calendared, instant: datetime) -> str:
-    """What the calendar has this instant's day for: `Christmas Day`."""
-    return calendared.dates.why(instant.astimezone(calendared.timezone).date()) or "no working day"
+def holiday(calendared: Calendared, instant: datetime) -> str | None:
+    """What the calendar has this instant's day for: `Christmas Day`; None if it does not have it."""
+    return calendared.dates.why(instant.astimezone(calendared.timezone).date())
 
 
 # The clock
