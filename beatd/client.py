@@ -20,24 +20,44 @@ from typing import Any
 
 from beatd import config as configuration
 from beatd.operations import apply as apply_operation
-from beatd.operations import brokers, entries, pausing, runs
+from beatd.operations import backfill, brokers, calendars, entries, pausing, previews, runs
 from beatd.operations.apply import Changes
+from beatd.operations.backfill import Backfill
+from beatd.operations.calendars import Calendar, CalendarYear
 from beatd.operations.context import Context
 from beatd.operations.entries import Entry, Version
 from beatd.operations.export import exported, toml
+from beatd.operations.moments import Moment
+from beatd.operations.pausing import Pause
+from beatd.operations.previews import Preview
 from beatd.operations.runs import Revocation
 from beatd.operations.upcoming import Upcoming, upcoming
 from beatd.store import schema
 from beatd.store.engine import Database
 from beatd.store.history import Run, Suppressed
 
-__all__ = ["Changes", "Client", "Entry", "Revocation", "Run", "Suppressed", "Upcoming", "Version"]
+__all__ = [
+    "Backfill",
+    "Calendar",
+    "CalendarYear",
+    "Changes",
+    "Client",
+    "Entry",
+    "Pause",
+    "Preview",
+    "Revocation",
+    "Run",
+    "Suppressed",
+    "Upcoming",
+    "Version",
+]
 
 # `list` is a method below
 _Entries = list[Entry]
 _Versions = list[Version]
 _Runs = list[Run]
 _History = list[Run | Suppressed]
+_Calendars = list[Calendar]
 
 
 class Client:
@@ -86,6 +106,12 @@ class Client:
         """
         return entries.change(self._context, name, options, version=version)
 
+    def preview(self, name: str, **options: Any) -> Preview:
+        """What `change` would do: options with their old and new values, and the next fires where they
+        change. Raises NotFound, InvalidInput.
+        """
+        return previews.preview(self._context, name, options)
+
     def rename(self, name: str, new_name: str) -> Entry:
         """Raises NotFound, InvalidInput, Conflict if the name is taken."""
         return entries.change(self._context, name, {"name": new_name})
@@ -94,13 +120,29 @@ class Client:
         """Remove an entry; its history stays. Raises NotFound."""
         entries.remove(self._context, name)
 
-    def pause(self, name: str) -> Entry:
-        """Raises NotFound."""
-        return pausing.pause(self._context, [name])[0].after
+    def pause(self, name: str, *, note: str | None = None, until: Moment | None = None) -> Entry:
+        """Its fires are counted as paused from now on, until `until` (an instant, how long from now, or
+        `never`) or until it is resumed. Of what is paused already, what is not given stays.
+
+        Raises NotFound, FieldError.
+        """
+        return pausing.pause(self._context, [name], note, until)[0].after
 
     def resume(self, name: str) -> Entry:
         """Raises NotFound, InvalidInput if the entry is broken."""
         return pausing.resume(self._context, [name])[0].after
+
+    def pause_all(self, *, note: str | None = None, until: Moment | None = None) -> Pause:
+        """Nothing fires from now on. Otherwise as `pause`. Raises FieldError."""
+        return pausing.pause_all(self._context, note, until).pause
+
+    def resume_all(self) -> Pause | None:
+        """Ends the pause of everything; returns it, None if there was none."""
+        return pausing.resume_all(self._context)
+
+    def paused(self, name: str | None = None) -> Pause | None:
+        """Since when an entry is paused, or everything, and why; None if it is not. Raises NotFound."""
+        return pausing.all_paused(self._context) if name is None else pausing.pause_of(self._context, name)
 
     def restore(self, name: str, version: int) -> Entry:
         """Make an entry what it was at a version; one that was removed is added anew.
@@ -127,6 +169,31 @@ class Client:
         """Every version, newest first: who, when, what changed. Raises NotFound."""
         return entries.versions(self._context, name)
 
+    # Calendars
+
+    def add_calendar(self, name: str, **options: Any) -> Calendar:
+        """Add a named set of dates: `dates`, `weekdays`, public holidays of a `country` and its `region`.
+
+        Raises InvalidInput, Conflict if the name is taken.
+        """
+        return calendars.add(self._context, name, options)
+
+    def change_calendar(self, name: str, **options: Any) -> Calendar:
+        """Set options of a calendar; None unsets one. Raises NotFound, InvalidInput."""
+        return calendars.change(self._context, name, options)
+
+    def remove_calendar(self, name: str) -> None:
+        """Raises NotFound, Conflict while entries use it."""
+        calendars.remove(self._context, name)
+
+    def calendars(self) -> _Calendars:
+        """All, by name."""
+        return calendars.find(self._context)
+
+    def calendar(self, name: str, year: int | None = None) -> CalendarYear:
+        """A calendar and its dates of a year (default: this one). Raises NotFound, FieldError."""
+        return calendars.show(self._context, name, year)
+
     # Runs
 
     def trigger(self, name: str, *, wait: timedelta | None = None) -> Run:
@@ -137,12 +204,37 @@ class Client:
         run = runs.trigger(self._context, name)
         return run if wait is None else runs.wait(self._context, run.id, wait)
 
+    def backfill(
+        self,
+        name: str,
+        start: Moment,
+        end: Moment | None = None,
+        *,
+        overlap: str | None = None,
+        rate: str | None = None,
+        missing: bool = False,
+        dry_run: bool = False,
+    ) -> Backfill:
+        """Make the runs of the fires from `start` to `end` (default: now), both included; instants, or how
+        long ago. With overlap `allow` at the `rate` (`10/s`, `30/m`), with `queue` one after the other;
+        `missing` leaves out fires that have a run which succeeded or may still.
+
+        Raises NotFound, InvalidInput if the entry is broken, FieldError.
+        """
+        return backfill.backfill(
+            self._context, name, start, end, overlap=overlap, rate=rate, missing=missing, dry_run=dry_run
+        )
+
+    def revoke_backfill(self, origin: str) -> int:
+        """Revoke the runs of a backfill that have not begun; returns how many. Raises NotFound."""
+        return backfill.revoke(self._context, origin)[1]
+
     def runs(
         self,
         entry: str | None = None,
         *,
         states: Sequence[str] = (),
-        since: datetime | timedelta | str | None = None,
+        since: Moment | None = None,
         limit: int = 50,
     ) -> _Runs:
         """The newest runs; `since` is an instant or how long ago. Raises NotFound, FieldError."""
@@ -156,9 +248,7 @@ class Client:
         """The run once it has ended, or as it is after `timeout`. Raises NotFound, FieldError."""
         return runs.wait(self._context, run_id, timeout)
 
-    def history(
-        self, name: str, *, since: datetime | timedelta | str | None = None, limit: int = 50
-    ) -> _History:
+    def history(self, name: str, *, since: Moment | None = None, limit: int = 50) -> _History:
         """An entry's runs, and the fires that became none, newest first. Raises NotFound."""
         return runs.entry_history(self._context, name, since, limit)
 

@@ -179,7 +179,8 @@ def _fires(
     if missing:
         states = (*OPEN_STATES, "succeeded")
         known = history.fire_times_with_runs(transaction, entry.id, start, end, states)
-    wanted, left_out = [], 0
+    wanted: list[datetime] = []
+    left_out = 0
     for fire_time in definition.schedule.fire_times(start - _TICK, end):
         if fire_time in known:
             left_out += 1
