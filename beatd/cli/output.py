@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from beatd.durations import span_text as span_text  # what everything that prints one takes from here
+# what everything that prints takes from here
+from beatd.durations import span_text as span_text
+from beatd.planning.wording import first_line as first_line
+from beatd.planning.wording import said_by as said_by
 
 if TYPE_CHECKING:
     from beatd.operations.health import Finding
@@ -115,25 +117,3 @@ def styled(state: str) -> Text:
 def ago(span: timedelta) -> str:
     """`3s ago`, `in 2h`: how far a past (positive) or coming instant is from now."""
     return f"in {span_text(-span)}" if span < timedelta(0) else f"{span_text(span)} ago"
-
-
-def first_line(text: str | None) -> str:
-    """The first line that says something, without control characters."""
-    lines = (line.strip() for line in (text or "").splitlines())
-    line = next((line for line in lines if line), "")
-    return "".join(character if character.isprintable() else "�" for character in line)
-
-
-#: Headings that the shipped tasks put above the output of a run that went well: no news.
-_NO_NEWS = re.compile(r"(exit status 0|status 2\d\d)$")
-
-
-def said_by(state: str, result: str | None, error: str | None, reason: str | None) -> str:
-    """What a run had to say, in one line: its output, or what went wrong and the first word on it."""
-    text = result if state == "succeeded" else error or reason or result
-    lines = [shown for line in (text or "").splitlines() if (shown := first_line(line))]
-    if not lines and state == "expired":
-        return "no worker started it before its expiry"
-    if state == "succeeded":
-        return next((line for line in lines if not _NO_NEWS.match(line)), "")
-    return ": ".join(lines[:2])

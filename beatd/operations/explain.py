@@ -29,7 +29,7 @@ from beatd.planning.explain import (
 )
 from beatd.planning.wording import zoned_and_utc
 from beatd.schedules import parse_zone
-from beatd.schedules.text import parse_date
+from beatd.schedules.text import parse_date, parse_time
 from beatd.schedules.wallclock import instant_of
 from beatd.store import definitions, health, history, pauses, timers
 from beatd.store.entries import Transaction
@@ -41,6 +41,7 @@ _DAY = timedelta(days=1)
 
 _SOON = timedelta(seconds=1)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 
 #: So many fires are explained one by one.
 _MOST_AT_ONCE = 3
@@ -81,8 +82,8 @@ class _Asked:
 def explain(context: Context, name: str, at: Moment | None = None) -> Answer:
     """Why it did or did not run at a time, or does not run now; also of an entry that was removed.
 
-    `at` is an instant, of which the minute counts, a date, or how long ago; without an offset it is a wall
-    time of the entry's zone. Raises NotFound, FieldError.
+    `at` is an instant, of which the minute counts, a date, a time of day, or how long ago; without an offset
+    it is a wall time of the entry's zone. Raises NotFound, FieldError.
     """
     with context.database.read() as transaction:
         stored = versions_of(transaction, name)
@@ -106,6 +107,8 @@ def _asked(at: Moment, now: datetime, zone: ZoneInfo) -> tuple[list[_Asked], str
         day = parse_date(at.strip(), "at")
         start, end = (instant_of(datetime.combine(date_, time()), zone) for date_ in (day, day + _DAY))
         return [_Asked(start, end, start, day=True)], None
+    if isinstance(at, str) and _TIME.fullmatch(at.strip()):
+        at = _last_shown(parse_time(at, "at"), now, zone)
     instant = ago(at, now, zone, "at")
     wall = _wall_of(at)
     if wall is None:
@@ -116,6 +119,12 @@ def _asked(at: Moment, now: datetime, zone: ZoneInfo) -> tuple[list[_Asked], str
         return [_minute(instant)], f"{wall:%Y-%m-%d %H:%M} was skipped in {zone.key}: taken for {taken}"
     again = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
     return [_minute(instant), *([_minute(again)] if again != instant else [])], None
+
+
+def _last_shown(at: time, now: datetime, zone: ZoneInfo) -> datetime:
+    """The wall time at which a clock in the zone last showed this time of day, as a naive one."""
+    today = datetime.combine(now.astimezone(zone).date(), at)
+    return today if instant_of(today, zone) <= now else today - _DAY
 
 
 def _minute(instant: datetime) -> _Asked:

@@ -1,7 +1,8 @@
-"""Instants as people read them, in the zone that they think in."""
+"""How people are told: instants in the zone that they think in, and what a run had to say."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, time, tzinfo
 
 _NIGHT_ENDS = time(6)
@@ -39,7 +40,23 @@ def listed(texts: list[str], most: int = 3) -> str:
     return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
 
 
-def first_line(text: str | None, most: int = 200) -> str:
-    """The first line that says something, cut where it is very long."""
-    line = next((line.strip() for line in (text or "").splitlines() if line.strip()), "")
-    return line if len(line) <= most else line[:most] + "…"
+def first_line(text: str | None) -> str:
+    """The first line that says something, without control characters."""
+    lines = (line.strip() for line in (text or "").splitlines())
+    line = next((line for line in lines if line), "")
+    return "".join(character if character.isprintable() else "�" for character in line)
+
+
+#: Headings that the shipped tasks put above the output of a run that went well: no news.
+_NO_NEWS = re.compile(r"(exit status 0|status 2\d\d)$")
+
+
+def said_by(state: str, result: str | None, error: str | None, reason: str | None) -> str:
+    """What a run had to say, in one line: its output, or what went wrong and the first word on it."""
+    text = result if state == "succeeded" else error or reason or result
+    lines = [shown for line in (text or "").splitlines() if (shown := first_line(line))]
+    if not lines and state == "expired":
+        return "no worker started it before its expiry"
+    if state == "succeeded":
+        return next((line for line in lines if not _NO_NEWS.match(line)), "")
+    return ": ".join(lines[:2])

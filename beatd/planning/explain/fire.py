@@ -219,7 +219,7 @@ def _overlapped(
         }.get(definition.policies.overlap, f"overlap = {definition.policies.overlap}")
     )
     if (run := unfinished_at(runs, fire_time, record.recorded_at)) is not None:
-        ended = "" if run.finished_at is None else f", at {zoned(run.finished_at, records.zone)}"
+        ended = "" if run.finished_at is None else f" at {zoned(run.finished_at, records.zone)}"
         yield Statement(f"the earlier one: {in_short(records, run)}{ended}")
 
 
@@ -254,9 +254,17 @@ def _advice(records: Records, fire_time: datetime, version: Version, reason: str
             yield Advice("let it fire again", f"entry resume {name}")
         case "all paused" if records.paused_at(records.now):
             yield Advice("let everything fire again", "resume --all")
-    if reason != "calendar":
+    if reason != "calendar" and _fires_today(records, fire_time):
         at = format_instant(fire_time)
         yield Advice("run this fire after all", f"entry backfill {name} --from {at} --to {at}")
+
+
+def _fires_today(records: Records, fire_time: datetime) -> bool:
+    """Whether the rule that holds now has this fire."""
+    definition = records.latest.definition
+    if definition is None or definition.timing.fixed_delay:
+        return False
+    return definition.schedule.next_fire_time(fire_time - timedelta(microseconds=1)) == fire_time
 
 
 # Not settled

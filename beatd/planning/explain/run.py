@@ -11,7 +11,7 @@ from beatd.planning.definition import Definition
 from beatd.planning.explain.records import Advice, Explanation, Records, Run, Statement, Verdict, Version
 from beatd.planning.policies import MISFIRE_AFTER
 from beatd.planning.remarks import remarks
-from beatd.planning.wording import first_line, zoned_and_utc
+from beatd.planning.wording import first_line, said_by, zoned_and_utc
 from beatd.schedules import format_duration
 
 _NOTHING = timedelta(0)
@@ -112,11 +112,10 @@ def _lateness(late: timedelta) -> str:
 
 
 def _end(run: Run, finished_at: datetime) -> str:
-    said = ": ".join(filter(None, (run.reason, first_line(run.error))))
+    said = said_by(run.state, run.result, run.error, run.reason)
     lasted = ""
     if run.started_at is not None and run.state in ("succeeded", "failed"):
         lasted = f" after {span_text(max(finished_at - run.started_at, _NOTHING))}"
-        said = first_line(run.result if run.state == "succeeded" else run.error)
     return f"{run.state}{lasted}{f': {said}' if said else ''}"
 
 
@@ -131,15 +130,17 @@ def _open(records: Records, run: Run) -> Iterator[Statement]:
     elif run.state == "pending":
         yield Statement("it waits in the outbox for a scheduler to publish it")
     if run.state in ("held", "pending", "published"):
-        yield (
-            Statement("it never expires")
-            if run.expires_at is None
-            else Statement("it expires", run.expires_at)
-        )
+        yield Statement(_expiry_ahead(records, run), run.expires_at)
     elif run.started_at is not None:
         yield Statement(f"it has been under way for {span_text(records.now - run.started_at)}")
     if run.reason:
         yield Statement(run.reason)
+
+
+def _expiry_ahead(records: Records, run: Run) -> str:
+    if run.expires_at is None:
+        return "it never expires"
+    return "it expires" if run.expires_at > records.now else "its expiry has come: it counts as expired soon"
 
 
 def _advice(records: Records, run: Run, definition: Definition | None) -> Iterator[Advice]:
