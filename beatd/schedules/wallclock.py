@@ -34,7 +34,7 @@ _AWARE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _NO_SHIFT = timedelta(0)
-#: All offsets that a zone ever had lie closer together: what its clock shows again, it shows within this time.
+#: All offsets that a zone ever had lie closer together: what is shown again is shown within this time.
 _REACH = 2 * _DAY
 #: How far apart a zone's offset is looked at.
 _STEP = 2 * _DAY
