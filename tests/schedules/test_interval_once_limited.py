@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from beatd.errors import FieldError
 from beatd.schedules import IntervalSchedule, Limited, OnceSchedule, format_instant, parse_cron, parse_zone
@@ -105,3 +108,22 @@ def test_equal_ones_share_a_hash() -> None:
 
     assert build() == build()
     assert hash(build()) == hash(build())
+
+
+@given(
+    st.timedeltas(timedelta(microseconds=1), timedelta(days=400)),
+    st.booleans(),
+    st.timedeltas(timedelta(days=-500), timedelta(days=40_000)),
+)
+def test_an_interval_fires_at_whole_multiples_wherever_the_search_starts(
+    every: timedelta, include_anchor: bool, distance: timedelta
+) -> None:
+    schedule = IntervalSchedule(every, ANCHOR, include_anchor)
+    after = ANCHOR + distance
+    first, second, third = islice(schedule.fire_times(after), 3)
+    assert after < first
+    assert (first - ANCHOR) % every == timedelta(0)
+    assert second - first == third - second == every
+    assert first == ANCHOR + (timedelta(0) if include_anchor else every) or first - every <= after
+    assert schedule.next_fire_time(first - timedelta(microseconds=1)) == first
+    assert schedule.count(after, third) == Count(3, exact=True)
