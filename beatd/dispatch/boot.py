@@ -74,7 +74,8 @@ def fire(database: Database, installation: str, surroundings: Surroundings, boot
             now,
         )
         timers.note_fire(connection, [version.entry_id for version in decided.run], now)
-    log.info("boot.fired", host=boot.host, boot=boot.id, runs=len(rows))
+    if rows:
+        log.info("boot.fired", host=boot.host, boot=boot.id, runs=len(rows))
     return len(rows)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
+import psutil
 import pytest
 
-from tests.processes import Installation
+from tests.processes import Installation, Process
 from tests.waiting import eventually
 
 
@@ -62,3 +64,53 @@ def test_a_message_that_died_with_its_reader_is_published_again(
     [note] = installation.ledger()
     assert note.run_id == taken.run_id
     assert installation.states() == {"succeeded": 1}
+
+
+@pytest.mark.parametrize("broker", ["rabbit_url", None, "redis_url"], ids=["RabbitMQ", "embedded", "Redis"])
+def test_under_on_lost_rerun_the_begun_run_starts_again(
+    broker: str | None, sqlite_url: str, request: pytest.FixtureRequest
+) -> None:
+    """Three times at the most; a worker that was only paused does not spoil what the next one makes of it."""
+    broker_url = request.getfixturevalue(broker) if broker else ""
+    installation: Installation = request.getfixturevalue("install")(
+        sqlite_url, broker_url, BEATD_WORKER_CLAIM_LEASE="2s"
+    )
+    installation.upgrade()
+    installation.scheduler()
+    go_on = installation.folder / "go-on"
+    note = 'echo "$BEATD_ENTRY $BEATD_FIRE_TIME $BEATD_RUN_ID" >> {ledger}'
+    command = f"{note}; until test -e {go_on}; do sleep 0.1; done; echo $(cat {go_on})"
+    at = (installation.now() + timedelta(seconds=1)).isoformat()
+    installation.add("job", at=at, expires="30s", on_lost="rerun", **installation.shell(command))
+
+    def begun(times: int) -> None:
+        eventually(
+            lambda: len(installation.ledger()) == times and installation.states() == {"started": 1}, 30
+        )
+
+    killed = installation.worker(concurrency=1)
+    begun(1)
+    killed.kill9()
+    sleeper = installation.worker(concurrency=1)
+    begun(2)
+    _signal_all(sleeper, signal.SIGSTOP)
+    installation.worker(concurrency=1)
+    begun(3)
+    go_on.write_text("whoever")
+    installation.await_runs(1)
+    [run] = installation.runs()
+    assert (run.state, run.reason) == ("succeeded", "started again: its worker vanished")
+    assert run.worker.startswith("w3@")
+    _signal_all(sleeper, signal.SIGCONT)
+    sleeper.tells("run.succeeded")
+    at = (installation.now() + timedelta(seconds=1)).isoformat()
+    installation.add("later", at=at, **installation.shell())
+    installation.await_runs(2)  # whose report comes after the one of the sleeper
+    assert next(one for one in installation.runs() if one.name == "job") == run
+
+
+def _signal_all(process: Process, number: signal.Signals) -> None:
+    """To it and what it started."""
+    family = psutil.Process(process.pid)
+    for member in [family, *family.children(recursive=True)]:
+        member.send_signal(number)
