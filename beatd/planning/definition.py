@@ -87,6 +87,8 @@ def _refuse_contradictions(
     expires, jitter = policies.expires, timing.jitter
     if jitter is not None and isinstance(expires, timedelta) and expires <= jitter:
         reader.refuse("expires", f"is not longer than jitter {reader.columns['jitter']!r}", "1h")
+    if timing.fixed_delay and policies.overlap != "allow":
+        reader.refuse("overlap", "means nothing beside fixed_delay, whose runs follow each other")
     if surroundings.reports:
         return
     wants_reports = {

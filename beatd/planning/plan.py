@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby, islice, pairwise
 
 from beatd.planning.definition import Definition
@@ -33,6 +33,7 @@ FIRES_A_LOOK = 500
 DROPPED_COUNTED = 10_000
 
 _TICK = timedelta(microseconds=1)
+_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,8 @@ class Plan:
     """`planned_from` is the new cursor: every fire up to it is settled, and `version` held there.
 
     `next_fire` is None where no more will come (completed, paused, broken, deleted), and while `waiting`:
-    for the end of a run, or for a boot. `next_due` is when the next fire is due.
+    for the end of a run, or for a boot. `next_due` is when to look again: when the next fire is due, or where
+    none comes, when a calendar drops one.
     """
 
     runs: tuple[PlannedRun, ...]
@@ -191,6 +193,8 @@ class _Settling:
         """The fires of one period in (after, until]; returns the instant up to which they are settled."""
         if _is_complete(definition, self._facts.runs_made):
             return until
+        if definition.timing.fixed_delay and self._facts.open_run:
+            return until  # there is no next fire before the run that is under way has ended
         schedule = self._schedule(definition)
         cursor = after
         for start, end, reason in self._spans(definition, after, until):
@@ -212,10 +216,10 @@ class _Settling:
         runs = self._start()
         made = self._facts.runs_made + len(runs)
         waiting = self._is_waiting(period.definition, runs)
-        next_fire = None if waiting else self._next(period, max(cursor, period.since), made)
-        next_due = None
-        if next_fire is not None and period.definition is not None:
-            next_due = period.definition.timing.due_time(next_fire)
+        next_fire = next_due = None
+        if not waiting and period.definition is not None:
+            after = max(cursor, period.since)
+            next_fire, next_due = self._next(period.definition, after, made)
         return Plan(
             tuple(runs),
             (*self._suppressions, *self._records()),
@@ -262,8 +266,6 @@ class _Settling:
     def _settle_span(
         self, period: Period, definition: Definition, schedule: Schedule, after: datetime, until: datetime
     ) -> datetime:
-        if definition.timing.fixed_delay and self._facts.open_run:
-            return until  # nothing fires before the run that is under way has ended
         first = next_fire_time(schedule, after)
         if first is None or first > until:
             return until
@@ -318,6 +320,9 @@ class _Settling:
             if fire.reason is None:
                 self._overlap(started, fire)
         self._fires = fires
+        if started and started[0].definition.timing.fixed_delay:
+            first = started[0].run.fire_time
+            self._suppressions = [record for record in self._suppressions if record.first < first]
         return [fire.run for fire in started]
 
     def _overlap(self, started: list[_Fire], fire: _Fire) -> None:
@@ -331,9 +336,10 @@ class _Settling:
                 started.pop().reason = "overlap"  # of those held back the newest wins
             fire.run = replace(fire.run, held=True)
         elif overlap == "cancel":
-            if started and started[-1].definition.policies.overlap == "cancel":
-                started.pop().reason = "overlap"  # it would be started only to be ended
-            fire.run = replace(fire.run, cancels=self._facts.open_run or bool(started))
+            for earlier in started:
+                earlier.reason = "overlap"  # it would be started only to be ended
+            started.clear()
+            fire.run = replace(fire.run, cancels=self._facts.open_run)
         started.append(fire)
 
     # What comes
@@ -345,18 +351,20 @@ class _Settling:
             return self._facts.open_run or bool(runs)
         return definition.timing.at_boot
 
-    def _next(self, period: Period, after: datetime, made: int) -> datetime | None:
-        definition = period.definition
-        if definition is None or not definition.enabled or _is_complete(definition, made):
-            return None
+    def _next(
+        self, definition: Definition, after: datetime, made: int
+    ) -> tuple[datetime | None, datetime | None]:
+        """The next fire, and when to look at the entry again."""
+        if not definition.enabled or _is_complete(definition, made):
+            return None, None
         schedule = self._schedule(definition)
         if definition.paused_until is not None:
             after = max(after, definition.paused_until - _TICK)
         fire_time = next_fire_time(schedule, after)
-        for pause in self._pauses:
-            if pause.until is not None and fire_time is not None and pause.covers(fire_time):
-                fire_time = next_fire_time(schedule, pause.until - _TICK)
-        return fire_time
+        if fire_time is None:
+            # what a calendar drops is put on record though no fire follows it
+            return None, next(schedule.dropped(after, _END_OF_TIME), None)
+        return fire_time, definition.timing.due_time(fire_time)
 
     def _schedule(self, definition: Definition) -> Schedule:
         if definition.timing.fixed_delay:

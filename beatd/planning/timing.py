@@ -150,16 +150,20 @@ def _schedule(
     rule = _rule(kind, columns, name, timezone, start_at or created_at, surroundings)
     # the anchor of an interval is its start
     limited_from = None if kind == "every" else start_at
+    if end_at is not None:
+        limited = Limited(rule, limited_from, end_at)
+        if limited.next_fire_time((start_at or created_at) - _TICK) is None:
+            raise FieldError("end_at", columns["end_at"], "no fire time comes before it")
     calendar = _calendar(columns, surroundings)
     if calendar is not None:
         action = one_of("calendar_action", columns.get("calendar_action") or "drop", _CALENDAR_ACTIONS)
+        if action != "drop" and columns.get("fixed_delay"):
+            problem = "must be 'drop' beside fixed_delay: a fire that hangs on the run before cannot be moved"
+            raise FieldError("calendar_action", action, problem)
         rule = Calendared(rule, calendar, action, timezone, columns["calendar"])
     if limited_from is None and end_at is None:
         return rule
-    limited = Limited(rule, limited_from, end_at)
-    if end_at is not None and limited.next_fire_time((start_at or created_at) - _TICK) is None:
-        raise FieldError("end_at", columns["end_at"], "no fire time comes before it")
-    return limited
+    return Limited(rule, limited_from, end_at)
 
 
 def _kind(columns: Columns) -> str:

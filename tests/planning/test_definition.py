@@ -168,6 +168,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"calendar_action": "next"}, "calendar_action: 'next': is of no use without calendar"),
     ({"cron": "0 0 1 1 *", "end_at": "2026-12-01"}, "end_at: '2026-12-01': no fire time comes before it"),
     ({"cron": None, "at": "2026-04-01", "end_at": "2026-03-31"}, "end_at: '2026-03-31': no fire time comes"),
+    (
+        {"cron": None, "every": "5m", "fixed_delay": True, "overlap": "skip"},
+        "overlap: 'skip': means nothing beside fixed_delay",
+    ),
     ({"paused_until": "soon"}, "paused_until: 'soon': is not a date and time"),
 ]
 
@@ -222,6 +226,28 @@ def test_what_hangs_on_the_end_of_runs_needs_reports(columns: dict[str, Any], me
         parse_definition({**MINIMAL, **columns}, created_at=CREATED, surroundings=Surroundings(reports=False))
     [finding] = caught.value.findings
     assert message in str(finding)
+
+
+@pytest.mark.parametrize("action", ["next", "previous"])
+def test_a_fire_that_hangs_on_the_run_before_cannot_be_moved(action: str) -> None:
+    known = Surroundings(calendars={"works": parse_date_set("2026-12-25", None, None, None)})
+    columns = {**MINIMAL, "cron": None, "every": "5m", "fixed_delay": True, "calendar": "works"}
+    assert parse_definition(columns, created_at=CREATED, surroundings=known).timing.fixed_delay
+    with pytest.raises(InvalidInput, match="must be 'drop' beside fixed_delay"):
+        parse_definition({**columns, "calendar_action": action}, created_at=CREATED, surroundings=known)
+
+
+def test_a_calendar_that_drops_all_fires_up_to_the_end_is_no_error() -> None:
+    known = Surroundings(calendars={"works": parse_date_set("2026-03-05", None, None, None)})
+    columns = {
+        **MINIMAL,
+        "cron": None,
+        "at": "2026-03-05T12:00Z",
+        "end_at": "2026-03-06",
+        "calendar": "works",
+    }
+    parsed = parse_definition(columns, created_at=CREATED, surroundings=known)
+    assert parsed.schedule.next_fire_time(CREATED) is None
 
 
 def test_an_unknown_calendar_names_one_that_may_have_been_meant() -> None:

@@ -92,6 +92,27 @@ def test_a_fixed_delay_with_max_runs_completes() -> None:
     assert (decided.next_fire, decided.waiting) == (None, False)
 
 
+def test_while_the_run_of_a_fixed_delay_is_unfinished_nothing_is_paused_or_dropped() -> None:
+    versions = [
+        ("2026-03-01T00:00", entry(every="1h", fixed_delay=True, calendar="holidays")),
+        ("2026-03-09T22:30", entry(every="1h", fixed_delay=True, calendar="holidays", enabled=False)),
+        ("2026-03-09T23:30", entry(every="1h", fixed_delay=True, calendar="holidays")),
+    ]
+    decided = look(versions, "2026-03-09T20:00", "2026-03-10T05:00", open_run=True)
+    assert (decided.runs, decided.suppressions, decided.waiting) == ((), (), True)
+
+
+def test_behind_the_first_run_of_a_fixed_delay_there_is_no_fire_to_pause() -> None:
+    delayed = entry(every="1h", fixed_delay=True, expires="never", misfire="all")
+    versions = [
+        ("2026-03-01T00:00", delayed),
+        ("2026-03-01T02:30", entry(every="1h", fixed_delay=True, enabled=False)),
+        ("2026-03-01T04:30", delayed),
+    ]
+    decided = look(versions, "2026-03-01T00:10", "2026-03-01T05:10")
+    assert (fires(decided), decided.suppressions) == (["01 01:00"], ())
+
+
 # boot
 
 
@@ -163,6 +184,15 @@ def test_a_record_of_dropped_fires_tells_the_version() -> None:
     versions = [("2026-03-01T00:00", entry()), ("2026-03-09T23:30", entry(calendar="holidays"))]
     decided = look(versions, "2026-03-09T23:10", "2026-03-10T00:10")
     assert [(record.version, record.reason) for record in decided.suppressions] == [(2, "calendar")]
+
+
+def test_what_a_calendar_drops_is_looked_at_though_no_fire_follows() -> None:
+    definition = entry(at="2026-03-10T12:00Z", calendar="holidays")
+    before = look(definition, "2026-03-09T00:00", "2026-03-09T00:10")
+    assert (before.next_fire, before.next_due) == (None, at("2026-03-10T12:00"))
+    after = look(definition, "2026-03-09T00:10", "2026-03-10T12:00")
+    assert suppressed(after) == [("calendar", 1, "10 12:00", "10 12:00")]
+    assert (after.next_fire, after.next_due) == (None, None)
 
 
 @pytest.mark.parametrize(

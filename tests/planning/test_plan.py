@@ -339,12 +339,14 @@ def test_fires_that_are_looked_at_singly_tell_their_version() -> None:
     ]
 
 
-def test_a_version_that_allows_overlap_and_a_later_one_that_cancels() -> None:
+def test_of_several_fires_that_one_look_settles_only_the_newest_cancels() -> None:
     versions = [
         ("2026-03-01T00:00", entry(misfire="all", expires="never", overlap="allow")),
         ("2026-03-10T12:30", entry(misfire="all", expires="never", overlap="cancel")),
     ]
-    decided = look(versions, "2026-03-10T10:30", "2026-03-10T13:10")
-    assert fires(decided) == ["10 11:00", "10 12:00", "10 13:00"]
-    assert [run.cancels for run in decided.runs] == [False, False, True]
-    assert decided.suppressions == ()
+    decided = look(versions, "2026-03-10T10:30", "2026-03-10T13:10", open_run=True)
+    assert fires(decided) == ["10 13:00"]
+    assert [run.cancels for run in decided.runs] == [True]
+    assert suppressed(decided) == [
+        ("overlap", 2, "10 11:00", "10 12:00"),
+    ]
