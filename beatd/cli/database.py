@@ -6,7 +6,7 @@ import typer
 
 from beatd.cli.output import JsonOption, print_findings, print_json
 from beatd.cli.state import State
-from beatd.operations import health
+from beatd.operations import doctor, health
 from beatd.store import schema
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Upgrade or check the database.")
@@ -29,7 +29,7 @@ def upgrade(ctx: typer.Context) -> None:
 def check(ctx: typer.Context, json: JsonOption = False) -> None:
     """Check schema, triggers and what the server must be able to do. Exit status 1 if something is wrong."""
     state: State = ctx.obj
-    findings = health.check_database(state.open_database())
+    findings = doctor.check_database(state.open_database())
     if json:
         print_json({"findings": findings})
     else:

@@ -7,6 +7,7 @@ import typer
 from beatd.cli.output import JsonOption, print_findings, print_json
 from beatd.cli.process import App
 from beatd.cli.state import State
+from beatd.operations import doctor as operation
 from beatd.operations import health
 
 
@@ -14,7 +15,7 @@ def doctor(ctx: typer.Context, app: App = None, json: JsonOption = False) -> Non
     """Check everything, say what to do about each finding. Exit status 1 if there is a problem."""
     state: State = ctx.obj
     state.options["celery.app"] = app
-    examined = health.examine(state.loaded, state.open_database(), lambda: state.celery)
+    examined = operation.examine(state.loaded, state.open_database(), lambda: state.celery)
     findings = []
     for finding in examined:
         findings.append(finding)

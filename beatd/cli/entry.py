@@ -252,7 +252,8 @@ def history(
     pause.print_all_paused(state, context)
     if lasting := pausing.pause_of(context, name):
         paused = f"paused {pause.pause_text(lasting, _zone_in(context, found))}"
-        state.out.print(Text(f"{paused}: {state.command(f'entry resume {name}')}", style="yellow"))
+        ends = state.command(f"entry resume {name}")
+        state.out.print(Text(f"{paused}; {ends} ends it", style="yellow"), soft_wrap=True)
     if not found:
         return _nothing(state, "nothing has happened yet", f"entry trigger {name} --wait")
     listed = table("fire time", "state", "took", "run", "what", whole=["fire time", "state", "took", "run"])

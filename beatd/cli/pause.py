@@ -14,6 +14,7 @@ from beatd.cli.times import zone_of, zoned
 from beatd.operations import pausing
 from beatd.operations.context import Context
 from beatd.operations.pausing import AllPaused, Pause, Switched
+from beatd.store.pauses import StoredPause
 
 _Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Entries: names or globs.")]
 _Note = Annotated[
@@ -71,7 +72,7 @@ def resume_all(ctx: typer.Context, everything: _All = False) -> None:
         state.out.print(Text(said), soft_wrap=True)
 
 
-def pause_text(pause: Pause, zone: tzinfo) -> str:
+def pause_text(pause: Pause | StoredPause, zone: tzinfo) -> str:
     """`since 2026-03-29 03:00 CEST by anna, until 2026-03-30 03:00 CEST: moving house`."""
     who = f" by {pause.who}" if pause.who else " in SQL"
     return f"since {zoned(pause.since, zone)}{who}{_end(pause.until, pause.note, zone, ', until ')}"
@@ -91,7 +92,7 @@ def _paused(switched: Switched) -> str:
     said = _end(entry.paused_until, entry.pause_note, zone_of(entry.timezone))
     if switched.before.state != "paused":
         return f"paused {entry.name}{said}"
-    return f"{entry.name} was paused already{'; now it is' if switched.changed else ''}{said}"
+    return f"{entry.name} was paused already{'; now it is paused' if switched.changed else ''}{said}"
 
 
 def _resumed(switched: Switched) -> str:
@@ -109,7 +110,7 @@ def _everything(told: AllPaused, zone: tzinfo) -> str:
         return f"paused everything{said}"
     if told.pause == told.before:
         return f"everything was paused already, {pause_text(told.pause, zone)}"
-    return f"everything was paused already; now it is{said}"
+    return f"everything was paused already; now it is paused{said}"
 
 
 def _end(until: datetime | None, note: str | None, zone: tzinfo, before: str = " until ") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from beatd import __version__
 from beatd.cli.output import JsonOption, ago, print_hanging, print_json, said_by, span_text, styled
+from beatd.cli.pause import pause_text
 from beatd.cli.process import App
 from beatd.cli.state import State
 from beatd.operations import health
@@ -96,8 +97,12 @@ def _workers(activity: Activity) -> Iterable[str | Text]:
 
 
 def _entries(activity: Activity) -> Iterable[str | Text]:
-    total, enabled = activity.backlog.entries, activity.backlog.enabled
-    yield f"{total}" if total == enabled else f"{total}, of which {total - enabled} paused"
+    total, paused = activity.backlog.entries, activity.paused
+    yield f"{total}, of which {paused} paused" if paused else f"{total}"
+    if pause := activity.all_paused:
+        yield Text(f"everything is paused {pause_text(pause, UTC)}", style="yellow")
+    for failing in activity.failing:
+        yield Text(f"{failing.entry} is {failing.note}", style="yellow")
     if activity.next_due:
         yield f"next: {activity.next_due.entry}, {_when(activity.next_due.due_at, activity.now)}"
 
@@ -114,6 +119,8 @@ def _waiting(activity: Activity) -> Iterable[str | Text]:
         f"{waiting.published} published",
         f"{waiting.running} running",
     ]
+    if waiting.later:
+        parts.append(f"{waiting.later} recorded for later")
     if waiting.held:
         parts.append(f"{waiting.held} held")
     if waiting.unplanned_edits:

@@ -206,7 +206,7 @@ def _end(until: Moment, now: datetime, zone: str) -> datetime | None:
     """Raises FieldError."""
     if until == NEVER:
         return None
-    end = ahead(until, now, parse_zone(zone), "until")
+    end = ahead(until, now, parse_zone(zone), "until").replace(microsecond=0)
     if end <= now:
         raise FieldError("until", str(until), "is in the past", example="2h")
     return end

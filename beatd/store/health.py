@@ -16,6 +16,8 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
+    case,
+    exists,
     func,
     inspect,
     select,
@@ -24,6 +26,7 @@ from sqlalchemy import (
 
 from beatd.store import triggers
 from beatd.store.dialects import Dialect
+from beatd.store.failures import DOOR
 from beatd.store.models import (
     DEFINITION_COLUMNS,
     FINAL_STATES,
@@ -86,7 +89,9 @@ def _statistics(text: str | None) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits to be done. `oldest_…` are instants since when the oldest of each waits."""
+    """What waits to be done. `oldest_…` are instants since when the oldest of each waits; `later` counts the
+    recorded runs whose time has not come: jitter, an edit, a backfill.
+    """
 
     entries: int
     enabled: int
@@ -95,6 +100,7 @@ class Backlog:
     oldest_due_at: datetime | None
     pending: int
     oldest_pending_at: datetime | None
+    later: int
     published: int
     running: int
     held: int
@@ -102,7 +108,9 @@ class Backlog:
 
 def backlog(connection: Connection, now: datetime) -> Backlog:
     due = timers.c.next_due_at <= now
-    pending = runs.c.state.in_(_literally("pending"))
+    pending = runs.c.state.in_(_literally("pending")), runs.c.due_time <= now
+    since = case((runs.c.due_time > runs.c.recorded_at, runs.c.due_time), else_=runs.c.recorded_at)
+    ready = _count(connection, runs, *pending)
     states = _by_state(connection, select(runs.c.state).where(runs.c.state.in_(_literally(*OPEN_STATES))))
     return Backlog(
         entries=_count(connection, entries),
@@ -110,8 +118,9 @@ def backlog(connection: Connection, now: datetime) -> Backlog:
         unplanned_edits=_count(connection, entry_changes),
         due=_count(connection, timers, due),
         oldest_due_at=connection.execute(select(func.min(timers.c.next_due_at)).where(due)).scalar(),
-        pending=states.get("pending", 0),
-        oldest_pending_at=connection.execute(select(func.min(runs.c.recorded_at)).where(pending)).scalar(),
+        pending=ready,
+        oldest_pending_at=connection.execute(select(func.min(since)).where(*pending)).scalar(),
+        later=states.get("pending", 0) - ready,
         published=states.get("published", 0),
         running=states.get("started", 0) + states.get("retrying", 0),
         held=states.get("held", 0),
@@ -192,6 +201,33 @@ def broken_entries(connection: Connection, limit: int = 100) -> list[BrokenEntry
         .limit(limit)
     )
     return [BrokenEntry(*row) for row in connection.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class FailingEntry:
+    """An entry that its failures paused."""
+
+    entry: str
+    note: str
+
+
+def paused_by_failures(connection: Connection, limit: int = 100) -> list[FailingEntry]:
+    """Those that nobody has resumed since; by name."""
+    by_daemon = exists().where(entry_versions.c.entry_id == entries.c.id, entry_versions.c.door == DOOR)
+    query = (
+        select(entries.c.name, entries.c.pause_note)
+        .where(~entries.c.enabled, entries.c.pause_note.startswith("paused after "), by_daemon)
+        .order_by(entries.c.name)
+        .limit(limit)
+    )
+    return [FailingEntry(*row) for row in connection.execute(query)]
+
+
+def ends_of_pauses(connection: Connection) -> list[tuple[str, str | None]]:
+    """Of the entries that are enabled what `paused_until` says, and their zones."""
+    query = select(entries.c.paused_until, entries.c.timezone)
+    query = query.where(entries.c.enabled, entries.c.paused_until.is_not(None))
+    return [(row.paused_until, row.timezone) for row in connection.execute(query)]
 
 
 # Runs

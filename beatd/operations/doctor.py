@@ -1,0 +1,216 @@
+"""What `doctor` examines beyond `status`: configuration, folders, database, broker, clocks, workers.
+
+Whatever is down is a finding, not an exception.
+"""
+
+from __future__ import annotations
+
+import os
+import zoneinfo
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from beatd import clock
+from beatd.config import Loaded, Settings
+from beatd.errors import BeatdError, Conflict, InvalidInput, SchemaMismatch
+from beatd.operations.health import RECENT, Finding, activity_of, broker_name, seconds, work
+from beatd.redaction import redact
+from beatd.store import health as facts
+from beatd.store import schema
+from beatd.store.engine import NO_FILE, Database
+
+
+def examine(loaded: Loaded, database: Database, connect: Callable[[], Any]) -> Iterator[Finding]:
+    """Checks everything, one finding after the other as it is known.
+
+    `connect` gives the Celery app whose broker is used. Raises nothing for what is not in order.
+    """
+    yield from _configuration(loaded)
+    yield from _state_dir(loaded.settings)
+    yield _zone_data()
+    yield from check_database(database)
+    yield from _broker(loaded.settings, connect)
+    yield from _while_it_runs(loaded.settings, database, connect)
+
+
+def _configuration(loaded: Loaded) -> Iterator[Finding]:
+    for warning in loaded.warnings:
+        text, _, hint = warning.rpartition(": ")
+        yield Finding("configuration", "warning", text, hint)
+    if not loaded.warnings:
+        yield Finding(
+            "configuration", "ok", str(loaded.file) if loaded.file else "no file: defaults and variables"
+        )
+
+
+def _state_dir(settings: Settings) -> Iterator[Finding]:
+    folder = settings.state_dir
+    if not folder.exists():
+        return  # it is made when something is to be put into it
+    mode = folder.stat().st_mode & 0o777
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        owner = folder.stat().st_uid
+        yield Finding(
+            "state folder",
+            "problem",
+            f"{folder}: this user may not write there (owner uid {owner}, mode {mode:04o})",
+            "run as its owner, or name another: BEATD_STATE_DIR=…",
+        )
+    elif mode & 0o022:
+        text = f"{folder}: other users may write there (mode {mode:04o}), and so decide what is run"
+        yield Finding("state folder", "warning", text, f"chmod go-w {folder}")
+    else:
+        yield Finding("state folder", "ok", f"{folder} (mode {mode:04o})")
+
+
+def check_database(database: Database) -> list[Finding]:
+    """Connection, server, schema, tables, triggers, clock."""
+    try:
+        state = schema.state(database)
+        with database.read() as connection:
+            server = facts.server(connection, database.dialect)
+            missing = facts.missing_tables(connection) if state.newest else []
+            before = clock.wall()
+            there = database.now(connection)
+            after = clock.wall()
+    except BeatdError as error:
+        return [_no_database(database, str(error))]
+    return [
+        _server(database, server),
+        _schema(database, state),
+        *_tables(state, missing),
+        *_triggers(state, server),
+        _clock(before, there, after),
+    ]
+
+
+def _no_database(database: Database, error: str) -> Finding:
+    hint = "start it, or correct database.url (BEATD_DATABASE_URL)"
+    if NO_FILE in error:
+        error, _, command = error.rpartition(": ")
+        hint = f"{command}, or correct database.url (BEATD_DATABASE_URL)"
+    elif database.dialect.name == "sqlite":
+        hint = "look at the file and its folder: owner, mode, free space"
+    return Finding("database", "problem", error, hint)
+
+
+def _server(database: Database, server: facts.Server) -> Finding:
+    text = f"{database.dialect.name} {server.version} at {database.name}"
+    if server.too_old_for:
+        hint = f"use {database.dialect.name} {server.too_old_for} or later"
+        return Finding("database", "problem", f"{text} is too old", hint)
+    return Finding("database", "ok", text)
+
+
+def _schema(database: Database, state: schema.SchemaState) -> Finding:
+    if not state.usable:
+        try:
+            schema.require(database)
+        except SchemaMismatch as error:
+            text, _, hint = str(error).rpartition(": ")
+            return Finding("schema", "problem", text, hint)
+    if not state.newest:
+        text = f"{state.current}, of {state.supported[-1]} that this version knows"
+        return Finding("schema", "warning", text, "run 'beatd db upgrade'")
+    return Finding("schema", "ok", str(state.current))
+
+
+def _tables(state: schema.SchemaState, missing: Sequence[str]) -> Iterator[Finding]:
+    if missing:
+        hint = "restore them from a backup: 'beatd db upgrade' takes the database's word that they are there"
+        yield Finding("tables", "problem", f"missing, or hidden from this user: {', '.join(missing)}", hint)
+    elif state.newest:
+        yield Finding("tables", "ok", "all there, with their columns")
+
+
+def _triggers(state: schema.SchemaState, server: facts.Server) -> Iterator[Finding]:
+    if state.current and server.missing:
+        yield Finding(
+            "triggers",
+            "problem",
+            f"missing, or hidden from this user: {', '.join(server.missing)}",
+            "set the database up anew from a backup, or see docs for making them by hand",
+        )
+    elif state.current:
+        yield Finding("triggers", "ok", "all there: edits in plain SQL count")
+    if server.refuses_triggers:
+        yield Finding(
+            "triggers",
+            "warning" if state.newest else "problem",
+            "this MariaDB keeps a binary log and lets only SUPER create triggers",
+            "SET GLOBAL log_bin_trust_function_creators = 1 before 'beatd db upgrade'",
+        )
+
+
+def _clock(before: datetime, there: datetime, after: datetime) -> Finding:
+    slack = (after - before) / 2
+    off = there - (before + slack)
+    if (abs(off) - slack).total_seconds() <= clock.TOLERANCE:
+        return Finding("clock", "ok", f"this machine is {abs(off).total_seconds():.3f} s off the database")
+    direction = "behind" if off > timedelta(0) else "ahead of"
+    return Finding(
+        "clock",
+        "warning",
+        f"this machine is {abs(off).total_seconds():.1f} s {direction} the database, whose time decides",
+        "keep both on time: apt-get install systemd-timesyncd (or chrony)",
+    )
+
+
+def _broker(settings: Settings, connect: Callable[[], Any]) -> Iterator[Finding]:
+    from beatd.broker import app as broker  # not at the top: status must be quick, and asks no broker
+
+    try:
+        timeout = settings.broker.connect_timeout.total_seconds()
+        answer = broker.ping(connect(), timeout)
+        yield Finding("broker", "ok", redact(answer) if settings.broker.url else broker_name(settings))
+    except InvalidInput as error:
+        yield Finding("broker", "problem", redact(str(error)), "correct the configuration")
+    except BeatdError as error:
+        hint = "start it, or correct broker.url (BEATD_BROKER_URL)"
+        if not settings.broker.url and not settings.celery.app:
+            hint = "look at its folder: owner, mode, free space"
+        yield Finding("broker", "problem", redact(str(error)), hint)
+
+
+def _while_it_runs(settings: Settings, database: Database, connect: Callable[[], Any]) -> Iterator[Finding]:
+    try:
+        schema.require(database)
+        activity = activity_of(database, settings)
+        with database.read() as connection:
+            heard = facts.last_heard_of_workers(connection, activity.now)
+    except BeatdError:
+        return  # said already
+    yield from work(activity, connect)
+    yield _workers(connect, activity.now - heard if heard else None)
+
+
+def _workers(connect: Callable[[], Any], heard: timedelta | None) -> Finding:
+    from beatd.broker import app as broker
+
+    last = f"; one was heard of {seconds(heard)} ago" if heard is not None else ""
+    try:
+        names = sorted(broker.workers(connect()))
+    except Conflict:
+        if heard is not None and heard < RECENT:
+            return Finding("workers", "ok", f"this broker cannot ask them{last}")
+        return Finding("workers", "warning", f"this broker cannot ask them{last}", "start one: beatd worker")
+    except BeatdError:
+        return Finding("workers", "problem", "cannot be asked: the broker does not answer")
+    if names:
+        return Finding("workers", "ok", f"{len(names)} answered: {', '.join(names)}")
+    hint = "start one: beatd up, or beatd worker"
+    return Finding("workers", "problem", f"none answered: what is published is not run{last}", hint)
+
+
+def _zone_data() -> Finding:
+    version = clock.zone_data_version()
+    if version == "none":
+        return Finding("zone data", "problem", "there is none", "apt-get install tzdata")
+    return Finding("zone data", "ok", f"version {version}, from {_zone_source()}")
+
+
+def _zone_source() -> str:
+    folder = next((folder for folder in zoneinfo.TZPATH if Path(folder, "UTC").exists()), None)
+    return folder or "the Python package tzdata"
