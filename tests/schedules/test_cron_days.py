@@ -239,6 +239,7 @@ def test_the_last_day_of_time() -> None:
     rule = days("L 12 *")
     assert rule.next_after(date(9999, 12, 30)) == date.max
     assert rule.next_after(date.max) is None
+    assert days("1 1 *").next_after(date(9998, 12, 31)) == date(9999, 1, 1)
     assert days("28 2 *").next_after(date(9999, 3, 1)) is None
     assert days("* * *").count(date.min, date.max) == (date.max - date.min).days
 
