@@ -83,7 +83,7 @@ def test_coming_fire_times_in_the_zone_and_utc(beatd: Beatd) -> None:
     assert coming["fire_times"] == ["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]
     lines = beatd("entry", "next", "night", "-n", "1", "--after", after).stdout.splitlines()
     assert lines[0] == "night: at 02:30 every day, Europe/Berlin"
-    assert lines[-1].split("   ") == ["Sun 2026-03-29 03:00 CEST", "2026-03-29 01:00 UTC"]
+    assert lines[-1].split("   ")[:2] == ["Sun 2026-03-29 03:00 CEST", "2026-03-29 01:00 UTC"]
     beatd("entry", "pause", "night")
     assert "it is paused" in beatd("entry", "next", "night").stdout
 

@@ -101,6 +101,7 @@ def test_a_new_installation(made: Beatd) -> None:
         "oldest_due_at": None,
         "pending": 0,
         "oldest_pending_at": None,
+        "later": 0,
         "published": 0,
         "running": 0,
         "held": 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -38,6 +38,41 @@ WRITTEN: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"task": "t", "at": datetime(2030, 1, 2, 3)}, {"task": "t", "at": "2030-01-02T03:00:00"}),
     ({"task": "t", "start_at": date(2030, 1, 2)}, {"task": "t", "start_at": "2030-01-02"}),
     ({"task": "t", "enabled": False, "ignore_result": True}, {"task": "t", "ignore_result": True}),
+    # of the calendar and the sky: numbers and times of day may be natural ones
+    (
+        {"task": "t", "calendar_every": "3mo", "time": time(9, 30), "day": 31},
+        {"task": "t", "calendar_every": "3mo", "time": "09:30:00", "day": "31"},
+    ),
+    (
+        {"task": "t", "solar": "sunrise", "latitude": 52.52, "longitude": -13},
+        {"task": "t", "solar": "sunrise", "latitude": "52.52", "longitude": "-13"},
+    ),
+    (
+        {"task": "t", "custom": "office", "custom_args": {"hours": 8, "days": [1, 2]}},
+        {"task": "t", "custom": "office", "custom_args": '{"hours": 8, "days": [1, 2]}'},
+    ),
+    ({"task": "t", "every": "5m", "fixed_delay": True}, {"task": "t", "every": "5m", "fixed_delay": True}),
+    ({"task": "t", "every": "5m", "fixed_delay": False}, {"task": "t", "every": "5m"}),
+    (
+        {"task": "t", "cron": "@reboot", "host": "db1"},
+        {"task": "t", "cron": "@reboot", "host": "db1"},
+    ),
+    (
+        {"task": "t", "every": "5m", "max_runs": 3, "calendar": "c", "calendar_action": "next"},
+        {"task": "t", "every": "5m", "max_runs": 3, "calendar": "c", "calendar_action": "next"},
+    ),
+    (
+        {"task": "t", "jitter": timedelta(seconds=90), "on_failure": "pause", "failure_limit": 5},
+        {"task": "t", "jitter": "1m30s", "on_failure": "pause", "failure_limit": 5},
+    ),
+    (
+        {"task": "t", "on_lost": "rerun", "overlap": "queue", "pause_note": "n"},
+        {"task": "t", "on_lost": "rerun", "overlap": "queue", "pause_note": "n"},
+    ),
+    (
+        {"task": "t", "paused_until": datetime(2030, 1, 2, tzinfo=UTC)},
+        {"task": "t", "paused_until": "2030-01-02T00:00:00Z"},
+    ),
     (
         {"shell": "x", "kwargs": {"stdin": "y"}},
         {"task": "beatd.shell", "kwargs": '{"stdin": "y", "command": "x"}'},
@@ -66,6 +101,70 @@ def test_options_of_columns_make_the_same_columns(options: dict[str, Any], colum
 CHANGES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     # a new kind of schedule takes the place of the old one, with what belongs to the old one alone
     ({"cron": "@daily", "dst_gap": "skip", "shell": "x"}, {"every": "5m"}, {"every": "5m", "shell": "x"}),
+    (
+        {"calendar_every": "1mo", "time": "09:00", "day": "last", "dst_gap": "skip", "shell": "x"},
+        {"cron": "@daily"},
+        {"cron": "@daily", "dst_gap": "skip", "shell": "x"},
+    ),
+    (
+        {"every": "5m", "fixed_delay": True, "shell": "x"},
+        {"at": "2030-01-01"},
+        {"at": "2030-01-01", "shell": "x"},
+    ),
+    (
+        {"solar": "noon", "latitude": "1", "longitude": "2", "shell": "x"},
+        {"solar": "dusk"},
+        {"solar": "dusk", "latitude": "1", "longitude": "2", "shell": "x"},
+    ),
+    (
+        {"solar": "noon", "latitude": "1", "longitude": "2", "shell": "x"},
+        {"every": "5m"},
+        {"every": "5m", "shell": "x"},
+    ),
+    (
+        {"custom": "a", "custom_args": {"b": 1}, "shell": "x"},
+        {"custom": "c"},
+        {"custom": "c", "shell": "x"},
+    ),
+    (
+        {"custom": "a", "custom_args": {"b": 1}, "shell": "x"},
+        {"custom": "a", "jitter": "5m"},
+        {"custom": "a", "custom_args": {"b": 1}, "jitter": "5m", "shell": "x"},
+    ),
+    # boot entries know no wall time, others no host
+    (
+        {"cron": "@daily", "dst_fold": "both", "shell": "x"},
+        {"cron": "@reboot"},
+        {"cron": "@reboot", "shell": "x"},
+    ),
+    ({"cron": "@reboot", "host": "h", "shell": "x"}, {"cron": "@daily"}, {"cron": "@daily", "shell": "x"}),
+    ({"cron": "@reboot", "shell": "x"}, {"host": "h"}, {"cron": "@reboot", "host": "h", "shell": "x"}),
+    # what means nothing without the other goes with it
+    (
+        {"every": "5m", "calendar": "c", "calendar_action": "next", "shell": "x"},
+        {"calendar": None},
+        {"every": "5m", "shell": "x"},
+    ),
+    (
+        {"every": "5m", "calendar": "c", "calendar_action": "next", "shell": "x"},
+        {"calendar": "d"},
+        {"every": "5m", "calendar": "d", "calendar_action": "next", "shell": "x"},
+    ),
+    (
+        {"every": "5m", "on_failure": "pause", "failure_limit": 5, "shell": "x"},
+        {"on_failure": None},
+        {"every": "5m", "shell": "x"},
+    ),
+    (
+        {"every": "5m", "enabled": False, "pause_note": "moving", "shell": "x"},
+        {"enabled": True},
+        {"every": "5m", "shell": "x"},
+    ),
+    (
+        {"every": "5m", "paused_until": "2030-01-01", "pause_note": "moving", "shell": "x"},
+        {"enabled": True},
+        {"every": "5m", "paused_until": "2030-01-01", "pause_note": "moving", "shell": "x"},
+    ),
     # a command changes and keeps its surroundings
     (
         {"every": "5m", "shell": "x", "cwd": "/a", "timeout": "5m"},
@@ -115,6 +214,10 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"shell": "x", "kwargs": "[1"}, "kwargs", "not a JSON object"),
     ({"task": "t", "enabled": "yes"}, "enabled", "true or false"),
     ({"task": "t", "queue": ["a"]}, "queue", "text is wanted"),
+    ({"task": "t", "custom_args": [1]}, "custom_args", "not a table"),
+    ({"task": "t", "fixed_delay": "yes"}, "fixed_delay", "true or false"),
+    ({"task": "t", "latitude": True}, "latitude", "text is wanted"),
+    ({"task": "t", "calender": "x"}, "calender", "did you mean 'calendar'?"),
     ({"task": "t", "queue": True}, "queue", "text is wanted"),
     ({"task": "t", "link": ["a", 1]}, "link", "text is wanted"),
     ({"task": "t", "description": "a\0b"}, "description", "NUL"),
@@ -139,6 +242,9 @@ def test_what_cannot_be_is_said_by_name(options: dict[str, Any], field: str, pro
         ({"kwargs": '{"a": 1}'}, {"kwargs": '{"a": 1.0}'}, False),
         ({"link": "a,b"}, {"link": "a, b"}, True),
         ({"enabled": 1}, {"enabled": True}, True),
+        ({"fixed_delay": 0}, {"fixed_delay": None}, True),
+        ({"ignore_result": 0}, {"ignore_result": None}, False),
+        ({"custom_args": '{"a":1,"b":2}'}, {"custom_args": '{"b": 2, "a": 1}'}, True),
         ({"cron": "0 0 * * *"}, {"cron": "0 0  * * *"}, False),
     ],
 )
