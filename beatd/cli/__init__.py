@@ -39,6 +39,7 @@ _COMMANDS = {
     "worker": _Command("beatd.cli.process:worker", "Run one Celery worker that reports.", _START),
     "entry": _Command("beatd.cli.entry:app", "Add, list, change, pause, trigger … entries.", _ENTRIES),
     "next": _Command("beatd.cli.next:next_fires", "When a rule fires, without storing it.", _ENTRIES),
+    "agenda": _Command("beatd.cli.agenda:show_agenda", "When how much is due, and what to spread.", _ENTRIES),
     "explain": _Command("beatd.cli.explain:explain_entry", "Why an entry did or did not run.", _ENTRIES),
     "runs": _Command("beatd.cli.runs:app", "List, show, revoke runs.", _ENTRIES),
     "apply": _Command("beatd.cli.apply:apply", "Make the entries as TOML files say.", _ENTRIES),

@@ -244,8 +244,7 @@ class _Reader:
                 yield self._explain(Fire(record.last_fire_at, version, dropped))
         elif run is not None:
             yield self._explain(run)
-        if not self._records.latest.removed or run is None:
-            yield explain_next(self._records)
+        yield explain_next(self._records)
 
     def _moments(self, asked: _Asked, most: int = _MOST_COUNTED) -> list[Fire | Run]:
         """Fires, and runs that are none of a fire."""
