@@ -25,7 +25,7 @@ NEVER = "never"
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A pause that lasts; `until` None: until somebody resumes, `who` None: plain SQL paused it."""
+    """A pause that lasts; `until` None: until somebody resumes, `who` None: typed in SQL by nobody knows."""
 
     since: datetime
     until: datetime | None

@@ -14,8 +14,9 @@ from sqlalchemy import insert, select, update
 
 from beatd.config import Settings
 from beatd.errors import Conflict, FieldError, InvalidInput, NotFound
-from beatd.operations import entries, pausing
+from beatd.operations import calendars, entries, pausing
 from beatd.operations.context import Context
+from beatd.operations.entries import Entry
 from beatd.store.models import audit, entry_changes, entry_versions, timers
 from beatd.store.models import entries as table
 
@@ -143,6 +144,35 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "no fire time comes before it",
     ),
     ({"cron": "0 0 30 2 *", "shell": "x"}, "cron", ""),
+    # what contradicts
+    ({"every": "5m", "max_runs": 0, "shell": "x"}, "max_runs", "a whole number from 1"),
+    (
+        {"every": "5m", "start_at": "2999-01-02", "end_at": "2999-01-01", "shell": "x"},
+        "end_at",
+        "before start_at",
+    ),
+    ({"every": "5m", "expires": "5m", "jitter": "10m", "shell": "x"}, "expires", "not longer than jitter"),
+    ({"every": "5m", "paused_until": "2020-01-01", "shell": "x"}, "paused_until", "is in the past"),
+    (
+        {"at": "2999-01-01", "paused_until": "2999-01-02", "shell": "x"},
+        "paused_until",
+        "no fire time comes after it",
+    ),
+    ({"every": "5m", "calendar": "holidays", "shell": "x"}, "calendar", "there is no such calendar"),
+    (
+        {"every": "5m", "calendar_action": "next", "shell": "x"},
+        "calendar_action",
+        "of no use without calendar",
+    ),
+    ({"every": "5m", "time": "09:00", "shell": "x"}, "time", "is for calendar_every only"),
+    ({"cron": "@daily", "fixed_delay": True, "shell": "x"}, "fixed_delay", "is for every only"),
+    ({"cron": "@daily", "host": "h", "shell": "x"}, "host", "@reboot"),
+    ({"cron": "@reboot", "jitter": "5m", "shell": "x"}, "jitter", "no fire times ahead"),
+    ({"solar": "noon", "latitude": "1", "shell": "x"}, "longitude", "is wanted with solar"),
+    ({"custom": "office", "shell": "x"}, "custom", "there are none"),
+    ({"every": "5m", "overlap": "wait", "shell": "x"}, "overlap", "one of allow, skip, queue, cancel"),
+    ({"every": "5m", "failure_limit": 1001, "shell": "x"}, "failure_limit", "from 1 to 1000"),
+    ({"every": "5m", "on_lost": "again", "shell": "x"}, "on_lost", "one of continue, rerun"),
 ]
 
 
@@ -176,6 +206,82 @@ def test_what_hangs_on_the_end_of_runs_needs_reports(
     ):
         entries.add(replace(embedded, reports=False), "x", {**EVERY, **options})
     entries.add(embedded, "x", {**EVERY, **options})
+
+
+def test_a_calendar_that_leaves_nothing(context: Context) -> None:
+    calendars.add(context, "weekends", {"weekdays": ["sat", "sun"]})
+    weekly = {"cron": "0 9 * * sat", "calendar": "weekends", "shell": "x"}
+    with pytest.raises(
+        InvalidInput, match=r"^calendar: 'weekends': no fire time is left by it: the entry would"
+    ):
+        entries.add(context, "weekly", weekly)
+    moved = entries.add(context, "weekly", {**weekly, "calendar_action": "next"})
+    assert moved.next_fire_time is not None
+    assert moved.next_fire_time.isoweekday() == 1
+
+
+def planned(context: Context, entry: Entry, **values: Any) -> None:
+    timer = {
+        "entry_id": entry.id,
+        "planned_version": entry.version,
+        "planned_from": datetime.now(UTC),
+        "planner": 2,
+        "state": "active",
+    }
+    execute(context, insert(timers).values(**timer | values))
+
+
+def test_max_runs_below_those_made(context: Context) -> None:
+    entry = entries.add(context, "tick", EVERY)
+    planned(context, entry, runs_made=7)
+    for most in (1, 6, 7):
+        with pytest.raises(InvalidInput) as refused:
+            entries.change(context, "tick", {"max_runs": most})
+        said = "7 scheduled runs were made already: the entry would never fire again; for example '17'"
+        assert str(refused.value) == f"max_runs: {most}: {said}"
+    assert entries.change(context, "tick", {"max_runs": 8}).state == "active"
+
+
+def test_what_has_run_its_course_can_still_be_edited(context: Context) -> None:
+    entry = entries.add(context, "tick", {**EVERY, "max_runs": 7})
+    planned(context, entry, runs_made=7, state="completed")
+    changed = entries.change(context, "tick", {"description": "done"})
+    assert changed.state == "completed"
+    with pytest.raises(InvalidInput, match="max_runs"):
+        entries.change(context, "tick", {"every": "1h"})
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"calendar_every": "3mo", "time": "09:00", "day": "last"}, "every 3mo on day last at 09:00"),
+        ({"cron": "@reboot"}, "@reboot"),
+        ({"every": "5m", "fixed_delay": True}, "every 5m"),
+        ({"at": "2999-01-01"}, "at 2999-01-01"),
+    ],
+)
+def test_every_kind_is_told_in_a_list(embedded: Context, options: dict[str, Any], text: str) -> None:
+    added = entries.add(embedded, "tick", {**options, "shell": "x"})
+    assert (added.schedule, added.state) == (text, "active")
+    assert (added.next_fire_time is None) == ("cron" in options)
+
+
+def test_a_trigger_of_the_configurations(embedded: Context) -> None:
+    settings = Settings(schedules={"custom": {"office": "apscheduler.triggers.cron:CronTrigger"}})
+    context = Context.of(settings, embedded.database, "alice", "cli")
+    added = entries.add(context, "tick", {"custom": "office", "custom_args": {"hour": 9}, "shell": "x"})
+    assert (added.schedule, added.options["custom_args"]) == ("office", {"hour": 9})
+    assert added.next_fire_time is not None
+    assert added.next_fire_time.hour == 9
+    with pytest.raises(InvalidInput, match=r"^custom: 'ofice': .*did you mean 'office'"):
+        entries.change(context, "tick", {"custom": "ofice"})
+    # where it cannot be imported the entry cannot be read
+    elsewhere = Context.of(
+        Settings(schedules={"custom": {"office": "not_there:Trigger"}}), embedded.database, "a", "cli"
+    )
+    broken = entries.show(elsewhere, "tick")
+    assert broken.state == "broken"
+    assert "schedules.custom.office: 'not_there:Trigger': cannot be imported" in str(broken.error)
 
 
 def test_a_change_makes_a_version_that_says_who_and_what(context: Context) -> None:
@@ -228,15 +334,6 @@ def test_replacing_puts_back_what_is_not_named(context: Context) -> None:
     entries.add(context, "tick", {**EVERY, "queue": "q", "enabled": False})
     replaced = entries.replace(context, "tick", {"every": "1m", "shell": "x", "name": "tock"})
     assert (replaced.name, replaced.options) == ("tock", {"every": "1m", "shell": "x"})
-
-
-def test_pausing_and_resuming(context: Context) -> None:
-    entries.add(context, "tick", EVERY)
-    paused = pausing.pause(context, ["tick"])[0].after
-    assert (paused.state, paused.next_fire_time, paused.version) == ("paused", None, 2)
-    assert pausing.pause(context, ["tick"])[0].after.version == 2
-    assert pausing.resume(context, ["tick"])[0].after.state == "active"
-    assert [row[0] for row in audited(context)] == ["add", "pause", "resume"]
 
 
 def test_removed_and_restored(context: Context) -> None:
