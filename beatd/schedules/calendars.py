@@ -6,6 +6,7 @@ Days are those of the entry's zone. The public holidays are those of the `holida
 from __future__ import annotations
 
 import re
+import warnings
 from calendar import isleap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -273,6 +274,8 @@ class _Year:
 def _year_of(country: str, region: str | None, year: int) -> _Year:
     from holidays import country_holidays
 
+    # Of a few countries it knows some years only, and writes so to wherever the daemon's errors go.
+    warnings.filterwarnings("ignore", category=UserWarning, module="holidays")
     known = country_holidays(country, subdiv=region, years=year, expand=False, language=_language(country))
     days = (date(year, 1, 1) + number * _DAY for number in range(365 + isleap(year)))
     weekends = frozenset(day for day in days if known.is_weekend(day) and day not in known.weekend_workdays)

@@ -84,6 +84,14 @@ def test_names_are_english_whatever_the_environment_says(monkeypatch: pytest.Mon
     assert parse_date_set(None, None, "DE", "HB").why(date(2026, 4, 6)) == "Easter Monday"
 
 
+def test_the_library_is_silent(recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture[str]) -> None:
+    """Of India it knows the years 2001 to 2035, and of others says so aloud."""
+    republic_day = date(2050, 1, 26)
+    assert parse_date_set(None, None, "IN", "GA").why(republic_day) == "Republic Day"
+    assert not list(recwarn)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_lists_and_weekdays() -> None:
     dates = parse_date_set(" 2026-12-24, 2026-12-31\n2027-02-08,,2026-12-24 ", "Sat sun", None, None)
     assert dates == DateSet(
