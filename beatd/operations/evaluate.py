@@ -33,6 +33,7 @@ _CALENDAR_KEYS = ("dates", "weekdays", "country", "region", "action")
 _ANCHORED = ("every", "calendar_every")
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _RULES_KEPT = 10_000
+_EXAMPLE = '{"cron": "*/5 * * * *", "timezone": "Europe/Berlin"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +165,20 @@ class Evaluator:
 
 def _question(line: bytes | str) -> Options:
     """Raises FieldError."""
-    example = '{"cron": "*/5 * * * *", "timezone": "Europe/Berlin"}'
+    written = line.decode(errors="replace") if isinstance(line, bytes) else line
+    problem = None
+    question: Any = None
     try:
         question = json.loads(line.decode() if isinstance(line, bytes) else line)
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8: byte {error.start + 1} is {error.object[error.start]:#04x}"
-        raise FieldError("line", line, problem, example=example) from None
     except (ValueError, RecursionError) as error:
-        problem = f"is not JSON: {error}" if line.strip() else "is blank; a JSON object is wanted"
-        raise FieldError("line", line, problem, example=example) from None
-    if not isinstance(question, dict):
-        raise FieldError("line", question, "is not a JSON object", example=example)
-    return question
+        problem = f"is not JSON: {error}" if written.strip() else "is blank; a JSON object is wanted"
+    else:
+        if isinstance(question, dict):
+            return question
+        problem = "is not a JSON object"
+    raise FieldError("line", question or written.strip(), problem, example=_EXAMPLE)
 
 
 def _is_anchored(given: Options) -> bool:
