@@ -161,6 +161,14 @@ def test_what_is_late_is_late_from_its_due_time_on() -> None:
     assert suppressed(late) == [("misfire", 1, "10 11:00", "10 11:00")]
 
 
+def test_a_fire_a_minute_ago_whose_jitter_ended_since_is_not_missed() -> None:
+    definition = entry(jitter="30s", misfire="skip", expires="never")
+    assert definition.timing.due_time(at("2026-03-10T11:00")) > at("2026-03-10T11:00")
+    decided = look(definition, "2026-03-10T10:50", "2026-03-10T11:01:00.000001")
+    assert fires(decided) == ["10 11:00"]
+    assert decided.suppressions == ()
+
+
 def test_jitter_stays_below_the_distance_to_the_next_fire() -> None:
     definition = entry(cron="* * * * *", jitter="6h")
     fire_time = at("2026-03-10T11:00")

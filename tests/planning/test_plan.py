@@ -16,7 +16,7 @@ from tests.planning.stories import CREATED, at, entry, fires, look, suppressed
 def test_nothing_is_due_yet() -> None:
     decided = look(entry(), "2026-03-10T12:00", "2026-03-10T12:59:59")
     assert decided.runs == decided.suppressions == ()
-    assert decided.next_fire == at("2026-03-10T13:00")
+    assert (decided.last_fire, decided.next_fire) == (None, at("2026-03-10T13:00"))
 
 
 def test_a_fire_on_time_becomes_a_run_that_expires_at_the_next() -> None:
