@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -123,11 +123,12 @@ class Comparison:
         """Does it all in one transaction. Raises Conflict if something was edited since the comparison."""
         with context.database.write() as transaction:
             self._require_calendars(transaction)
-            self._require_entries(transaction)
             for old, new in self._calendars:
                 calendars.write(context, transaction, old, new)
-            writing.delete(context, transaction, self._removed)
-            writing.update(context, transaction, self._changed, "change")
+            there = self._require_entries(transaction)
+            writing.delete(context, transaction, [there[old.name] for old in self._removed])
+            changed = [(there[old.name], columns) for old, columns in self._changed]
+            writing.update(context, transaction, changed, "change")
             writing.insert(context, transaction, self._added)
             for unused in self._removed_calendars:
                 if calendar_store.entries_that_name(transaction, unused.name):
@@ -142,15 +143,19 @@ class Comparison:
             if there.get(name) != before:
                 raise _moved("calendar", name)
 
-    def _require_entries(self, transaction: Transaction) -> None:
+    def _require_entries(self, transaction: Transaction) -> dict[str, StoredEntry]:
+        """Those that are about to change, locked, at the version that they have by now."""
         known = {entry.name: entry for entry in [*(old for old, _ in self._changed), *self._removed]}
         names = [*known, *(str(columns["name"]) for columns in self._added)]
-        for entry in entries.find_named(transaction, names, lock=True):
-            before = known.pop(entry.name, None)
-            if before is None or (before.id, before.version) != (entry.id, entry.version):
-                raise _moved("entry", entry.name)
-        if known:
-            raise _moved("entry", next(iter(known)))
+        there = {entry.name: entry for entry in entries.find_named(transaction, names, lock=True)}
+        edited = {new.name for _, new in self._calendars}
+        for name in names:
+            before, now = known.get(name), there.get(name)
+            if before is None and now is None:
+                continue
+            if before is None or now is None or not _is_as_it_was(before, now, edited):
+                raise _moved("entry", name)
+        return there
 
 
 def compare(context: Context, files: Files, *, prune: bool = False) -> Comparison:
@@ -183,14 +188,13 @@ class _Comparing:
 
     def calendars(self) -> None:
         good = []
-        in_files = {entry.name for entry in self._files.wanted}
         for calendar in self._files.calendars:
             before = self._stored_calendars.get(calendar.name)
             try:
                 wanted = calendars.checked(calendar.name, calendar.options)
                 fires: tuple[FiresChange, ...] = ()
                 if before is not None and calendars.changes(before, wanted):
-                    fires = calendars.fires_of(self._context, self._transaction, before, wanted, in_files)
+                    fires = calendars.fires_of(self._context, self._transaction, before, wanted)
             except InvalidInput as error:
                 self.findings += map(calendar.at, error.findings)
                 continue
@@ -245,6 +249,14 @@ class _Comparing:
 
 def _without_name(options: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
     return {key: pair for key, pair in options.items() if key != "name"}
+
+
+def _is_as_it_was(before: StoredEntry, now: StoredEntry, edited_calendars: Collection[str]) -> bool:
+    """An edit of its calendar, such as that of these files, makes a version, too."""
+    same_version = before.version == now.version or (
+        before.columns["calendar"] in edited_calendars and before.columns == now.columns
+    )
+    return before.id == now.id and same_version
 
 
 def _place(finding: FieldError) -> tuple[str, int]:

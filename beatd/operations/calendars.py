@@ -15,12 +15,11 @@ from beatd.errors import Conflict, FieldError, InvalidInput, NotFound, nearest
 from beatd.operations import writing
 from beatd.operations.context import Context
 from beatd.operations.previews import FiresChange, definition_or_none, fires_change
-from beatd.operations.views import definition_of
 from beatd.planning.definition import NAME_LENGTH
 from beatd.planning.timing import Surroundings
 from beatd.schedules import DateSet, parse_date_set
 from beatd.store import calendars as store
-from beatd.store import entries
+from beatd.store import entries, history
 from beatd.store.calendars import StoredCalendar
 from beatd.store.entries import Transaction
 
@@ -96,14 +95,14 @@ def change(
 ) -> Calendar:
     """Sets options; None unsets one. `add_dates` and `drop_dates` change the list of dates, one by one.
 
-    Raises NotFound, InvalidInput, also where an entry that names it could not be read any more.
+    Raises NotFound, InvalidInput.
     """
     with context.database.write() as transaction:
         before = existing(transaction, name)
         after = _changed(before, options, add_dates, drop_dates)
-        if changes(before, after):
-            fires_of(context, transaction, before, after)
-            write(context, transaction, before, after)
+        if not changes(before, after):
+            return _view(transaction, before)
+        write(context, transaction, before, after)
         return _view(transaction, after)
 
 
@@ -191,14 +190,24 @@ def changes(before: StoredCalendar, after: StoredCalendar) -> dict[str, tuple[An
 def write(
     context: Context, transaction: Transaction, before: StoredCalendar | None, after: StoredCalendar
 ) -> None:
-    """Brings a calendar to what it is to be, and notes it. Raises Conflict if the name is taken."""
+    """Brings a calendar to what it is to be, and notes it. Raises Conflict if the name is taken.
+
+    Triggers make new versions of the entries that name it; they are signed here.
+    """
+    known = _versions(transaction, after.name)
     if before is None:
         store.add(transaction, after)
-        _audit(context, transaction, "add", after.name, changes(StoredCalendar(after.name), after))
-        return
-    values = {key: getattr(after, key) for key in CALENDAR_OPTIONS}
-    store.change(transaction, before.name, values)
-    _audit(context, transaction, "change", after.name, changes(before, after))
+    else:
+        store.change(transaction, before.name, {key: getattr(after, key) for key in CALENDAR_OPTIONS})
+    made = _versions(transaction, after.name) - known
+    history.sign(transaction, sorted(made), context.who, context.door)
+    differing = changes(before or StoredCalendar(after.name), after)
+    _audit(context, transaction, "add" if before is None else "change", after.name, differing)
+
+
+def _versions(transaction: Transaction, name: str) -> set[tuple[int, int]]:
+    users = entries.find_named(transaction, store.entries_that_name(transaction, name))
+    return {(entry.id, entry.version) for entry in users}
 
 
 def delete(context: Context, transaction: Transaction, name: str) -> None:
@@ -228,25 +237,19 @@ def with_calendars(surroundings: Surroundings, wanted: Sequence[StoredCalendar])
 
 
 def fires_of(
-    context: Context,
-    transaction: Transaction,
-    before: StoredCalendar,
-    after: StoredCalendar,
-    changing: Collection[str] = (),
+    context: Context, transaction: Transaction, before: StoredCalendar, after: StoredCalendar
 ) -> tuple[FiresChange, ...]:
-    """How the fires of the entries that name a calendar change with it. Raises InvalidInput where one of
-    them could not be read any more, but for those that are `changing` as well.
-    """
+    """How the fires of the entries that name a calendar change with it."""
     now = context.database.now(transaction)
     old = context.surroundings(transaction)
     new = with_calendars(old, [after])
     days = changed_days(before, after, now)
     found = []
     for entry in entries.find_named(transaction, store.entries_that_name(transaction, after.name)):
-        was = definition_or_none(old, entry)
-        strict = was is not None and entry.name not in changing
-        definition = definition_of(new, entry) if strict else definition_or_none(new, entry)
-        if definition and (fires := fires_change(entry, was, definition, now, days)):
+        definition = definition_or_none(new, entry)
+        if definition is None:
+            continue  # it is broken, by something else
+        if fires := fires_change(entry, definition_or_none(old, entry), definition, now, days):
             found.append(fires)
     return tuple(found)
 

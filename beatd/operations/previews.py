@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from beatd.operations.options import Options, changed_columns, new_columns, opti
 from beatd.operations.views import definition_of
 from beatd.planning.definition import Definition
 from beatd.planning.preview import sentence
+from beatd.planning.remarks import calendar_of
 from beatd.planning.timing import Surroundings, next_fire_time
 from beatd.store.entries import StoredEntry
 
@@ -177,12 +178,17 @@ def _differences(old: _Row, new: _Row, now: datetime, days: Sequence[date] | Non
         yield from _differences_in(old, new, now, now + _HORIZON)
         return
     zone = new.definition.timezone
+    calendared = calendar_of(new.definition.schedule)
+    around = timedelta(0) if calendared is None or calendared.action == "drop" else _MOVES
     done = now
     for day in days:
-        midnight = datetime.combine(day, time(), zone)
-        start, end = max(done, midnight - _MOVES), midnight + _DAY + _MOVES
-        yield from _differences_in(old, new, start, end)
-        done = max(done, end)
+        start, end = (
+            datetime.combine(day + number * _DAY, time(), zone).astimezone(UTC) for number in (0, 1)
+        )
+        wide = list(_differences_in(old, new, max(done, start - _TICK - around), end - _TICK + around))
+        # of what fires very often, only the day itself
+        yield from wide or _differences_in(old, new, max(done, start - _TICK), end - _TICK)
+        done = max(done, end - _TICK + around)
 
 
 def _differences_in(old: _Row, new: _Row, after: datetime, until: datetime) -> Iterator[Fire]:
