@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 
 from beatd.store import ends
 from beatd.store.dialects import Dialect
-from beatd.store.models import FINAL_STATES, OPEN_STATES, claims, runs
+from beatd.store.models import FINAL_STATES, claims, runs
 from beatd.store.overlaps import CANCELLED
 from beatd.store.runs import UNPUBLISHED
 
@@ -29,21 +29,19 @@ UNHEARD = "nothing was heard of it within lost_after"
 
 def close_unpublished(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
     """Runs that the broker would not take before their expiry. Their owner sends nothing that has expired."""
-    return _expire(connection, dialect, now, limit, "pending", UNPUBLISHED)
+    stale = and_(runs.c.state == "pending", runs.c.expires_at <= now)
+    return _close_found(connection, dialect, stale, limit, _expired(now, UNPUBLISHED))
 
 
 def close_held(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
     """Runs that were held back until their expiry."""
-    return _expire(connection, dialect, now, limit, "held", "expired before the earlier run ended")
-
-
-def _expire(
-    connection: Connection, dialect: Dialect, now: datetime, limit: int, state: str, reason: str
-) -> int:
-    # of the partial indexes SQLite takes one whose condition stands in the query
-    stale = and_(runs.c.state.in_(OPEN_STATES), runs.c.state == state, runs.c.expires_at <= now)
-    values = {"state": "expired", "finished_at": now, "reason": reason, "owner": None, "lease_until": None}
+    stale = and_(ends.UNFINISHED, runs.c.state == "held", runs.c.expires_at <= now)
+    values = _expired(now, "expired before the earlier run ended")
     return _close_found(connection, dialect, stale, limit, values)
+
+
+def _expired(now: datetime, reason: str) -> dict[str, Any]:
+    return {"state": "expired", "finished_at": now, "reason": reason, "owner": None, "lease_until": None}
 
 
 def close_unstarted(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:

@@ -20,6 +20,9 @@ from beatd.store.models import FINAL_STATES, OPEN_STATES, nudges, runs, timers
 #: The kind of a nudge which says that a run has ended. Others only wake.
 ENDED = "ended"
 
+#: Spelled out in the statement: SQLite takes a partial index only where it can read the index's condition.
+UNFINISHED = runs.c.state.in_(bindparam("unfinished", OPEN_STATES, expanding=True, literal_execute=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Nudges:
@@ -65,7 +68,7 @@ def await_open(connection: Connection, entry_ids: Sequence[int]) -> None:
     To be called before what depends on it is read: a run whose end is being written is waited for here.
     """
     if entry_ids:
-        unaware = runs.c.entry_id.in_(entry_ids), runs.c.state.in_(OPEN_STATES), ~runs.c.awaited
+        unaware = runs.c.entry_id.in_(entry_ids), UNFINISHED, ~runs.c.awaited
         connection.execute(update(runs).where(*unaware).values(awaited=True))
 
 
@@ -101,13 +104,12 @@ def nudge_forgotten(connection: Connection, now: datetime, limit: int) -> int:
     alone = ~exists().where(other.c.entry_id == runs.c.entry_id, other.c.state.in_(begun))
     held = (
         select(runs.c.entry_id)
-        # of the partial indexes SQLite takes one whose condition stands in the query
-        .where(runs.c.state.in_(OPEN_STATES), runs.c.state == "held", alone)
+        .where(UNFINISHED, runs.c.state == "held", alone)
         .where(or_(runs.c.expires_at.is_(None), runs.c.expires_at > now))
         .distinct()
         .limit(limit)
     )
-    unfinished = exists().where(runs.c.entry_id == timers.c.entry_id, runs.c.state.in_(OPEN_STATES))
+    unfinished = exists().where(runs.c.entry_id == timers.c.entry_id, UNFINISHED)
     ran = exists().where(runs.c.entry_id == timers.c.entry_id, runs.c.origin == "schedule")
     waiting: Any = (
         select(timers.c.entry_id)

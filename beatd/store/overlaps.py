@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, update
 
 from beatd.store.dialects import Dialect
+from beatd.store.ends import UNFINISHED
 from beatd.store.models import OPEN_STATES, claims, runs
 
 CANCELLED = "cancelled for a newer run"
@@ -56,7 +57,7 @@ def _open(now: datetime) -> ColumnElement[bool]:
         or_(runs.c.state == "held", and_(runs.c.state == "pending", runs.c.due_time > now)),
     )
     return and_(
-        runs.c.state.in_(OPEN_STATES),
+        UNFINISHED,
         or_(~waiting, runs.c.expires_at.is_(None), runs.c.expires_at > now, begun),
         ~later,
     )
@@ -66,7 +67,7 @@ def supersede(connection: Connection, entry_ids: Sequence[int], now: datetime) -
     """Revokes the runs that these entries hold back for their schedule: of several the newest wins."""
     if not entry_ids:
         return 0
-    held = runs.c.entry_id.in_(entry_ids), runs.c.state == "held", runs.c.origin == "schedule"
+    held = runs.c.entry_id.in_(entry_ids), UNFINISHED, runs.c.state == "held", runs.c.origin == "schedule"
     # nobody is nudged: the run that they waited for is still under way
     return connection.execute(update(runs).where(*held).values(**_revoked(now, SUPERSEDED))).rowcount
 
@@ -125,7 +126,7 @@ def release(connection: Connection, entry_ids: Sequence[int], now: datetime) -> 
     place = func.row_number().over(partition_by=runs.c.entry_id, order_by=(urgency, runs.c.fire_time))
     waiting = (
         select(runs.c.id, runs.c.entry_id, place.label("place"))
-        .where(runs.c.entry_id.in_(entry_ids), _waits(now), startable)
+        .where(runs.c.entry_id.in_(entry_ids), UNFINISHED, _waits(now), startable)
         .subquery()
     )
     first = connection.execute(select(waiting.c.id, waiting.c.entry_id).where(waiting.c.place == 1)).all()
