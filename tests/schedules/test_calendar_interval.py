@@ -136,6 +136,28 @@ def test_it_ends_with_time_itself(every: str) -> None:
     assert schedule.next_fire_time(utc("9999-12-30T00:00Z")) is None
 
 
+def test_the_last_month_of_the_year_9999_is_the_last() -> None:
+    monthly = schedule_of("1mo", "2026-01-01", day="5")
+    assert walls(monthly, 2, "9999-11-20T00:00Z") == ["9999-12-05 00:00"]
+    assert monthly.next_fire_time(utc("9999-12-20T00:00Z")) is None
+
+
+@pytest.mark.parametrize(
+    ("after", "until", "number"),
+    [
+        ("2026-01-30T23:00Z", "2026-03-30T22:00Z", 2),  # from the first, not counted, to the third, counted
+        ("2026-01-30T22:59:59Z", "2026-03-30T21:59:59Z", 2),
+        ("2026-01-30T22:59:59Z", "2026-03-30T22:00Z", 3),
+        ("2020-01-01T00:00Z", "2026-01-30T22:59:59Z", 0),
+        ("2026-01-30T23:00Z", "2026-01-30T23:00Z", 0),
+        ("2026-03-30T22:00Z", "2026-01-30T23:00Z", 0),
+        ("2026-01-30T23:00Z", "3026-01-30T23:00Z", 12_000),
+    ],
+)
+def test_counting(after: str, until: str, number: int) -> None:
+    assert schedule_of("1mo", "2026-01-31").count(utc(after), utc(until)) == Count(number, exact=True)
+
+
 def test_a_far_instant_costs_nothing() -> None:
     """Without the jump the trigger would step three million days for each question."""
     daily = schedule_of("1d", "1970-01-01", "12:00", zone=parse_zone("UTC"))
