@@ -31,7 +31,9 @@ __all__ = ["STATES", "Entry", "definition_of"]
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of an entry. `changes` holds old and new values by option; `door` is None for plain SQL."""
+    """One version of an entry. `changes` holds old and new values by option, and as `calendar_days` what its
+    calendar held if that was edited; `door` is None for plain SQL.
+    """
 
     version: int
     operation: str
@@ -146,10 +148,15 @@ def versions(context: Context, name: str) -> list[Version]:
     with context.database.read() as transaction:
         stored = versions_of(transaction, name)
     previous: dict[str, Any] = {}
-    found = []
+    told = []
     for version in reversed(stored):
         columns = {} if version.operation == "delete" else columns_of(version)
-        found.append(
+        changes = option_changes(previous, columns) if version.operation == "update" else {}
+        columns["calendar_days"] = _calendar_days(version)
+        held = previous.get("calendar_days"), columns["calendar_days"]
+        if version.operation == "update" and "calendar" not in changes and held[0] != held[1]:
+            changes["calendar_days"] = held
+        told.append(
             Version(
                 version.version,
                 version.operation,
@@ -157,11 +164,11 @@ def versions(context: Context, name: str) -> list[Version]:
                 version.changed_by,
                 version.door,
                 version.name,
-                option_changes(previous, columns) if version.operation == "update" else {},
+                changes,
             )
         )
         previous = columns
-    return found[::-1]
+    return told[::-1]
 
 
 def remark(context: Context, name: str) -> str | None:
@@ -199,6 +206,12 @@ def columns_of(version: history.StoredVersion) -> dict[str, Any]:
     columns = json.loads(version.definition)
     columns = {key: columns.get(key) for key in EDITABLE_COLUMNS}
     return columns | {key: None if columns[key] is None else bool(columns[key]) for key in BOOLEANS}
+
+
+def _calendar_days(version: history.StoredVersion) -> dict[str, str] | None:
+    """What its calendar held then."""
+    held = json.loads(version.definition).get("calendar_days") or {}
+    return {key: value for key, value in held.items() if value is not None} or None
 
 
 def checked_change(
