@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS ?= true
 unexport VIRTUAL_ENV UV_PYTHON UV_SYSTEM_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint wheel acceptance bench environment servers lock clean
+.PHONY: help up test lint wheel acceptance bench mutants environment servers lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,13 @@ acceptance: environment servers ## the long form of the acceptance tests: minute
 
 bench: environment servers ## a storm of entries due in one second, beside raw loops and Celery beat
 	@$(BIN)/python benchmarks/storm.py $(ARGS)
+
+# mutmut is in an environment of its own: nothing else wants what it brings.
+mutants: environment ## break schedules and planning on purpose, see what no test notices (ARGS=beatd/schedules/cron.py)
+	@folder=$$(mktemp -d) && python=$$folder/venv/bin/python && \
+	  $(UV) venv --quiet --python $(BIN)/python $$folder/venv && \
+	  $(UV) pip sync --quiet --python $$python --require-hashes requirements/dev.txt requirements/mutants.txt && \
+	  $$python -m tests.mutants $$folder $(ARGS)
 
 servers: environment
 	@$(BIN)/python -m tests.services.ensure
@@ -73,6 +80,7 @@ LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-
 lock: .uv/.filled ## pin and hash what pyproject.toml asks for into requirements/
 	$(LOCK) --python-version 3.11 requirements/uv.in -o requirements/uv.txt
 	$(LOCK) --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) --python-version 3.11 --constraint requirements/dev.txt requirements/mutants.in -o requirements/mutants.txt
 	$(LOCK) --extra all pyproject.toml --constraint requirements/dev.txt -o requirements/runtime.txt
 
 clean: ## remove the environments and everything built

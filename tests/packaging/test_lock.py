@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-FILES = ["dev.txt", "runtime.txt", "uv.txt"]
+FILES = ["dev.txt", "mutants.txt", "runtime.txt", "uv.txt"]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -41,6 +41,13 @@ def test_the_lock_is_what_pyproject_asks_for() -> None:
 
 def test_the_runtime_lock_is_part_of_the_development_lock() -> None:
     assert locked("runtime.txt").items() <= locked("dev.txt").items()
+
+
+def test_mutants_are_judged_in_the_development_environment_and_mutmut() -> None:
+    development = locked("dev.txt")
+    assert {name: development.get(name, pin) for name, pin in locked("mutants.txt").items()} == locked(
+        "mutants.txt"
+    )
 
 
 def wanted() -> list[Requirement]:
