@@ -186,6 +186,7 @@ class _Settling:
         #: the fires that are looked at one by one, in order
         self._fires: list[_Fire] = []
         self._suppressions: list[Suppression] = []
+        self._definitions: dict[int, Definition] = {}
 
     def settle(
         self, period: Period, definition: Definition, after: datetime, until: datetime, *, overtaken: bool
@@ -195,13 +196,14 @@ class _Settling:
             return until
         if definition.timing.fixed_delay and self._facts.open_run:
             return until  # there is no next fire before the run that is under way has ended
+        self._definitions[period.version] = definition
         schedule = self._schedule(definition)
         cursor = after
         for start, end, reason in self._spans(definition, after, until):
             if reason is None:
                 limit = end
                 if not overtaken and end == until:
-                    limit = max(start, _due_until(definition.timing, schedule, start, end))
+                    limit = max(start, _due_until(definition.timing, schedule, start, end, self._now))
                 cursor = self._settle_span(period, definition, schedule, start, limit)
                 if cursor < end:
                     break
@@ -273,9 +275,10 @@ class _Settling:
         if room <= 0:
             return after
         fires: list[datetime] = []
-        missed_until = min(until, self._now - MISFIRE_AFTER - _TICK)
+        late_from = self._now - MISFIRE_AFTER - _TICK
+        missed_until = min(until, late_from)
         if first <= missed_until:
-            missed_until = _due_until(definition.timing, schedule, after, missed_until)
+            missed_until = _due_until(definition.timing, schedule, after, missed_until, late_from)
         if first <= missed_until:
             fires = _chosen_misfires(definition, schedule, after, missed_until)
             self._suppress(period, "misfire", schedule, after, fires[0] - _TICK if fires else missed_until)
@@ -320,10 +323,17 @@ class _Settling:
             if fire.reason is None:
                 self._overlap(started, fire)
         self._fires = fires
-        if started and started[0].definition.timing.fixed_delay:
-            first = started[0].run.fire_time
-            self._suppressions = [record for record in self._suppressions if record.first < first]
-        return [fire.run for fire in started]
+        runs = [fire.run for fire in started]
+        self._suppressions = [record for record in self._suppressions if self._is_of_fires(record, runs)]
+        return runs
+
+    def _is_of_fires(self, record: Suppression, runs: Sequence[PlannedRun]) -> bool:
+        """False for times after the last run that there is to be, for now or for ever."""
+        definition = self._definitions[record.version]
+        before = sum(run.fire_time < record.first for run in runs)
+        if definition.timing.fixed_delay and before:
+            return False
+        return not _is_complete(definition, self._facts.runs_made + before)
 
     def _overlap(self, started: list[_Fire], fire: _Fire) -> None:
         overlap = fire.definition.policies.overlap
@@ -421,15 +431,19 @@ def _unusable(definition: Definition, run: PlannedRun, now: datetime) -> str | N
     return "misfire" if grace is not None and now - run.due_time > max(grace, MISFIRE_AFTER) else None
 
 
-def _due_until(timing: Timing, schedule: Schedule, after: datetime, limit: datetime) -> datetime:
-    """Up to where in (after, limit] every fire is due by `limit`. Only the last of them can be due later:
-    jitter stays below the distance to the next."""
+def _due_until(
+    timing: Timing, schedule: Schedule, after: datetime, until: datetime, due_by: datetime
+) -> datetime:
+    """Up to where in (after, until] every fire is due by `due_by`, which is `until` or later.
+
+    Only the last of them can be due later: jitter stays below the distance to the next.
+    """
     if timing.jitter is None:
-        return limit
-    for fire_time in _newest(schedule, after, limit, 1):
-        if timing.due_time(fire_time) > limit:
+        return until
+    for fire_time in _newest(schedule, after, until, 1):
+        if timing.due_time(fire_time) > due_by:
             return fire_time - _TICK
-    return limit
+    return until
 
 
 def _fire_times(schedule: Schedule, after: datetime, until: datetime) -> Iterator[datetime]:

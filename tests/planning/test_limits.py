@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from beatd.planning.plan import DROPPED_COUNTED
+from beatd.planning.plan import DROPPED_COUNTED, Pause
 from tests.planning.stories import at, entry, fires, look, suppressed
 
 # max_runs
@@ -37,6 +37,18 @@ def test_a_later_version_may_allow_more_runs() -> None:
     decided = look(versions, "2026-03-10T10:30", "2026-03-10T15:00:10")
     assert fires(decided) == ["10 11:00", "10 14:00", "10 15:00"]
     assert (decided.suppressions, decided.next_fire) == ((), None)
+
+
+def test_behind_the_last_run_that_is_allowed_there_is_no_fire_to_pause_or_drop() -> None:
+    versions = [
+        ("2026-03-01T00:00", entry(max_runs=2, misfire="all", expires="never", calendar="holidays")),
+        ("2026-03-09T23:30", entry(max_runs=2, enabled=False, calendar="holidays")),
+        ("2026-03-11T23:30", entry(max_runs=3, misfire="all", expires="never")),
+        ("2026-03-12T02:30", entry(max_runs=3, enabled=False)),
+    ]
+    decided = look(versions, "2026-03-09T21:30", "2026-03-12T05:10")
+    assert fires(decided) == ["09 22:00", "09 23:00", "12 00:00"]
+    assert decided.suppressions == ()
 
 
 # fixed_delay
@@ -167,6 +179,26 @@ def test_a_fire_a_minute_ago_whose_jitter_ended_since_is_not_missed() -> None:
     decided = look(definition, "2026-03-10T10:50", "2026-03-10T11:01:00.000001")
     assert fires(decided) == ["10 11:00"]
     assert decided.suppressions == ()
+
+
+def test_a_fire_that_an_edit_overtook_is_late_from_its_due_time_on_too() -> None:
+    definition = entry(jitter="30m", misfire="skip", expires="never")
+    due = definition.timing.due_time(at("2026-03-10T11:00"))
+    versions = [
+        ("2026-03-01T00:00", definition),
+        ("2026-03-10T11:00:01", entry(misfire="skip", expires="never")),
+    ]
+    early = look(versions, "2026-03-10T10:50", f"{due + timedelta(seconds=60):%Y-%m-%dT%H:%M:%S.%f}")
+    assert fires(early) == ["10 11:00"]
+    late = look(versions, "2026-03-10T10:50", f"{due + timedelta(seconds=61):%Y-%m-%dT%H:%M:%S.%f}")
+    assert (late.runs, suppressed(late)) == ((), [("misfire", 1, "10 11:00", "10 11:00")])
+
+
+def test_a_fire_that_a_pause_of_everything_overtook_is_late_from_its_due_time_on_too() -> None:
+    definition = entry(jitter="30m", misfire="skip", expires="never")
+    pause = Pause(at("2026-03-10T11:00:01"), at("2026-03-10T11:50"))
+    late = look(definition, "2026-03-10T10:50", "2026-03-10T11:50", pauses=[pause])
+    assert (late.runs, suppressed(late)) == ((), [("misfire", 1, "10 11:00", "10 11:00")])
 
 
 def test_jitter_stays_below_the_distance_to_the_next_fire() -> None:
