@@ -75,6 +75,7 @@ DEFINITION_COLUMNS = (
     "on_lost",
     "paused_until",
     "pause_note",
+    "calendar_changes",
     "created_at",
 )
 
@@ -112,6 +113,7 @@ def added() -> dict[str, list[sa.Column[Any]]]:
             sa.Column("calendar", Name, nullable=True),
             sa.Column("max_runs", sa.Integer(), nullable=True),
             sa.Column("failure_limit", sa.Integer(), nullable=True),
+            sa.Column("calendar_changes", sa.Integer(), server_default=sa.text("0"), nullable=False),
         ],
         "calendars": [
             sa.Column("region", LongText, nullable=True),

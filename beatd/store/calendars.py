@@ -1,7 +1,8 @@
 """The SQL of named calendars, and their contents as sets of dates.
 
-Triggers queue the entries that name a calendar whenever it changes. Whether contents can be read is the
-caller's matter, who may look at them first (`date_set`).
+An edit of what a calendar holds is an edit of the entries that name it: triggers make a new version of each,
+which carries what the calendar held. Whether that can be read is the caller's matter, who may look at it
+first (`date_set`).
 """
 
 from __future__ import annotations
@@ -43,19 +44,33 @@ CALENDAR_COLUMNS = tuple(StoredCalendar.__dataclass_fields__)
 
 
 class Calendars(Mapping[str, DateSet]):
-    """Calendars by name, each read when it is asked for: `[name]` raises FieldError where it cannot be."""
+    """Calendars by name, each read when it is asked for: `[name]` raises FieldError where it cannot be.
 
-    def __init__(self, stored: Mapping[str, StoredCalendar]) -> None:
+    None stands for one that is known not to be there.
+    """
+
+    def __init__(self, stored: Mapping[str, StoredCalendar | None]) -> None:
         self._stored = stored
 
     def __getitem__(self, name: str) -> DateSet:
-        return self._stored[name].date_set()
+        stored = self._stored[name]
+        if stored is None:
+            raise FieldError("calendar", name, "there is no such calendar")
+        return stored.date_set()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._stored)
 
     def __len__(self) -> int:
         return len(self._stored)
+
+
+def carried(version: Mapping[str, Any]) -> Mapping[str, DateSet]:
+    """What the calendar that a version of an entry names held then; `version` is its JSON, parsed."""
+    name, days = version.get("calendar"), version.get("calendar_days")
+    if name is None:
+        return {}
+    return Calendars({name: None if days is None else StoredCalendar(name, **days)})
 
 
 @lru_cache(maxsize=1000)

@@ -1,7 +1,4 @@
-"""Definitions of entry versions, read from `entry_versions` and kept, for versions never change.
-
-What a version means does change where it names a calendar: those are read anew when calendars were edited.
-"""
+"""Definitions of entry versions, read from `entry_versions` and kept, for versions never change."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from sqlalchemy import Connection, select, tuple_
 from beatd.errors import FieldError, InvalidInput
 from beatd.planning.definition import Definition, parse_definition
 from beatd.planning.timing import Surroundings
-from beatd.store import calendars
+from beatd.store.calendars import carried
 from beatd.store.models import entry_versions
 
 Key = tuple[int, int]
@@ -50,7 +47,7 @@ class Definitions:
     """Reads versions by (entry id, version); keeps the `size` used last. For one thread.
 
     What was written in plain SQL is checked here for the first time: `check_arguments` with the rest.
-    The calendars of `surroundings` are those of the database, whatever is given.
+    A version carries its calendar: those of `surroundings` are not looked at.
     """
 
     def __init__(
@@ -63,55 +60,28 @@ class Definitions:
         self._check_arguments = check_arguments
         self._size = size
         self._kept: OrderedDict[Key, Version] = OrderedDict()
-        self._calendars: dict[str, calendars.StoredCalendar] = {}
-        #: those of the kept ones that name a calendar
-        self._with_calendar: set[Key] = set()
 
     def get(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, Version]:
         """The versions that exist of those asked for."""
         wanted = set(keys)
-        known = not wanted.isdisjoint(self._with_calendar)
-        if known:
-            self._read_calendars(connection)
         missing = [key for key in wanted if key not in self._kept]
-        stored = [
-            row
-            for start in range(0, len(missing), 500)
-            for row in _rows(connection, missing[start : start + 500])
-        ]
-        if not known and any(row.names_calendar for row in stored):
-            self._read_calendars(connection)
-        for row in stored:
-            self._keep(row)
+        for start in range(0, len(missing), 500):
+            for row in _rows(connection, missing[start : start + 500]):
+                self._kept[row.key] = self._read(row)
         found = {key: self._kept[key] for key in wanted if key in self._kept}
         for key in found:
             self._kept.move_to_end(key)
         while len(self._kept) > self._size:
-            self._with_calendar.discard(self._kept.popitem(last=False)[0])
+            self._kept.popitem(last=False)
         return found
-
-    def _read_calendars(self, connection: Connection) -> None:
-        """Forgets what was read with other calendars than there are now."""
-        found = calendars.read_all(connection)
-        if found == self._calendars:
-            return
-        self._calendars = found
-        self._surroundings = replace(self._surroundings, calendars=calendars.Calendars(found))
-        for key in self._with_calendar:
-            del self._kept[key]
-        self._with_calendar.clear()
-
-    def _keep(self, row: _Stored) -> None:
-        self._kept[row.key] = self._read(row)
-        if row.names_calendar:
-            self._with_calendar.add(row.key)
 
     def _read(self, row: _Stored) -> Version:
         if row.deleted:
             return Version(*row.key, row.changed_at, True, None, None)
+        surroundings = replace(self._surroundings, calendars=carried(row.columns))
         try:
             parsed = parse_definition(
-                row.columns, created_at=_created_at(row.columns), surroundings=self._surroundings
+                row.columns, created_at=_created_at(row.columns), surroundings=surroundings
             )
             self._check_arguments(parsed.task.task, parsed.task.args, parsed.task.kwargs)
         except (InvalidInput, FieldError) as error:
@@ -127,10 +97,6 @@ class _Stored:
     changed_at: datetime
     deleted: bool
     columns: dict[str, Any]
-
-    @property
-    def names_calendar(self) -> bool:
-        return not self.deleted and self.columns.get("calendar") is not None
 
 
 def _rows(connection: Connection, keys: Sequence[Key]) -> list[_Stored]:

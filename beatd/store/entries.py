@@ -23,7 +23,9 @@ from beatd.store.models import DEFINITION_COLUMNS, entries, timers
 Transaction = Connection
 
 #: Columns that an edit may set.
-EDITABLE_COLUMNS = tuple(name for name in DEFINITION_COLUMNS if name != "created_at")
+EDITABLE_COLUMNS = tuple(
+    name for name in DEFINITION_COLUMNS if name not in ("calendar_changes", "created_at")
+)
 
 _NAMES_LOOKED_AT = 5000
 _GLOB = re.compile(r"[*?\[]")

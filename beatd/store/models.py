@@ -113,6 +113,8 @@ entries = Table(
     Column("on_lost", LongText),
     Column("paused_until", LongText),
     Column("pause_note", LongText),
+    # kept by triggers of `calendars`: how often the calendar was edited that the entry named then
+    Column("calendar_changes", Integer, nullable=False, server_default=text("0")),
     # kept by triggers; whatever an edit says of these is ignored
     Column("version", Integer, nullable=False, server_default=text("1")),
     Column("created_at", Instant),

@@ -3,8 +3,9 @@
 
 Those on `entries` keep `version`, `created_at` and `updated_at`, copy every version into
 `entry_versions`, and append to `entry_changes`, from which the dispatcher plans. They never touch
-`timers`. An update that changes nothing makes no version. Those on `calendars` append the entries that
-name one. On PostgreSQL whatever the dispatcher must see at once is also notified.
+`timers`. An update that changes nothing makes no version. A version holds what the entry's calendar held
+at that instant; those on `calendars` make a new version of every entry that names one, by raising its
+`calendar_changes`. On PostgreSQL whatever the dispatcher must see at once is also notified.
 
 Migrations call these functions with the columns of their own revision (CONTRIBUTING: Migrations).
 """
@@ -19,6 +20,16 @@ from sqlalchemy import Connection
 #: Columns that triggers set; whatever an edit says of them is ignored.
 _NOT_COMPARED = frozenset({"created_at"})
 
+#: What a calendar holds, in the order in which a version tells it.
+_CALENDAR = ("dates", "country", "region", "weekdays")
+
+#: Definitions with this column hold their calendar.
+_CALENDARED = "calendar_changes"
+
+#: PostgreSQL: whoever edits calendars has it alone, whoever gives an entry a calendar shares it. Neither
+#: sees what the other has not committed, and a version would be left with what is no longer true.
+_CALENDARS_LOCK = "1650815348, 1"
+
 #: SQLite gives a function at most 100 arguments (127 in newer versions), and each column is two.
 _PAIRS_AT_ONCE = 40
 
@@ -26,8 +37,11 @@ _MADE = re.compile(r"CREATE (?:OR REPLACE )?(FUNCTION|TRIGGER|VIEW) (\w+)(?:.*? 
 
 
 def create_statements(dialect: str, columns: Sequence[str]) -> list[str]:
-    """All triggers and views of the newest schema; `columns` are those of an entry's definition."""
-    return [*on_entries(dialect, columns), *on_calendars(dialect), *on_pauses(dialect), *views(dialect)]
+    """All triggers and views of the newest schema; `columns` are those of an entry's definition.
+
+    They are taken away from the last to the first: `entries` before `calendars`, as edits lock them.
+    """
+    return [*on_calendars(dialect), *on_entries(dialect, columns), *on_pauses(dialect), *views(dialect)]
 
 
 def names(statements: Sequence[str]) -> list[str]:
@@ -72,8 +86,21 @@ def on_entries(dialect: str, columns: Sequence[str]) -> list[str]:
     )
 
 
+def _calendar_days(calendar: str, function: str) -> str:
+    """What this calendar holds as JSON, null where there is none."""
+    pairs = ", ".join(f"'{name}', {name}" for name in _CALENDAR)
+    return f"SELECT {function}({pairs}) FROM calendars WHERE name = {calendar}"
+
+
 def _postgresql(columns: Sequence[str]) -> list[str]:
     definition = "ARRAY['id', 'version', 'updated_at']"
+    days = wait = ""
+    if _CALENDARED in columns:
+        found = _calendar_days("entry.calendar", "jsonb_build_object")
+        days = f" || jsonb_build_object('calendar_days', ({found}))"
+        wait = f"""
+    PERFORM pg_advisory_xact_lock_shared({_CALENDARS_LOCK})
+        WHERE NEW.calendar IS NOT NULL AND NEW.calendar IS DISTINCT FROM OLD.calendar;"""
     return [
         f"""
 CREATE FUNCTION beatd_entries_keep() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -105,9 +132,9 @@ BEGIN
     IF TG_OP = 'DELETE' THEN
         entry.version := OLD.version + 1;
         entry.updated_at := clock_timestamp();
-    END IF;
+    END IF;{wait}
     INSERT INTO entry_versions (entry_id, version, name, operation, definition, changed_at, changed_by)
-    VALUES (entry.id, entry.version, entry.name, lower(TG_OP), (to_jsonb(entry) - {definition})::text,
+    VALUES (entry.id, entry.version, entry.name, lower(TG_OP), (to_jsonb(entry) - {definition}{days})::text,
             entry.updated_at, session_user);
     INSERT INTO entry_changes (entry_id) VALUES (entry.id);
     RETURN NULL;
@@ -136,6 +163,8 @@ def _sqlite(columns: Sequence[str]) -> list[str]:
 
     def record(row: str, id_: str, version: str, operation: str, created_at: str) -> str:
         pairs = [f"'{name}', {row}.\"{name}\"" for name in compared]
+        if _CALENDARED in columns:
+            pairs.append(f"'calendar_days', json(({_calendar_days(f'{row}.calendar', 'json_object')}))")
         definition = f"json_object({', '.join(pairs[:_PAIRS_AT_ONCE])}, 'created_at', {created_at})"
         for start in range(_PAIRS_AT_ONCE, len(pairs), _PAIRS_AT_ONCE):
             more = ", ".join(f"'$.{pair[1:]}" for pair in pairs[start : start + _PAIRS_AT_ONCE])
@@ -179,22 +208,43 @@ def _mariadb(columns: Sequence[str]) -> list[str]:
     # BINARY: an edit of letter case or trailing blanks is an edit
     same = " AND ".join(f"BINARY NEW.`{name}` <=> BINARY OLD.`{name}`" for name in compared)
 
-    def record(row: str, version: str, operation: str, changed_at: str) -> str:
+    def record(row: str, version: str, operation: str, changed_at: str, days: str) -> str:
         pairs = ", ".join(f"'{name}', {row}.`{name}`" for name in columns)
+        definition = f"JSON_OBJECT({pairs})"
+        if _CALENDARED in columns:
+            # COMPACT: a subselect's JSON would count as mere text
+            definition = f"JSON_INSERT({definition}, '$.calendar_days', JSON_COMPACT({days}))"
         return f"""
     INSERT INTO entry_versions (entry_id, version, name, operation, definition, changed_at, changed_by)
-    VALUES ({row}.id, {version}, {row}.name, '{operation}', JSON_OBJECT({pairs}), {changed_at}, SESSION_USER());
+    VALUES ({row}.id, {version}, {row}.name, '{operation}', {definition}, {changed_at}, SESSION_USER());
     INSERT INTO entry_changes (entry_id) VALUES ({row}.id);"""
 
+    # Whoever gives an entry a calendar locks it beforehand, and sees no other than the newest. All other
+    # edits take over what the version before says: to lock the calendar now, with the entry in hand, would
+    # be a deadlock with an edit of it, which goes the other way.
+    found = f"({_calendar_days('NEW.calendar', 'JSON_OBJECT')} LOCK IN SHARE MODE)"
+    before = (
+        "(SELECT JSON_QUERY(definition, '$.calendar_days') FROM entry_versions "
+        "WHERE entry_id = OLD.id AND version = OLD.version LOCK IN SHARE MODE)"
+    )
+    same_calendar = "BINARY NEW.calendar <=> BINARY OLD.calendar"
+    either = f"IF({same_calendar} AND NEW.{_CALENDARED} = OLD.{_CALENDARED}, {before}, {found})"
+    declared = on_insert = on_update = ""
+    if _CALENDARED in columns:
+        locked = "SELECT COUNT(*) INTO found FROM calendars WHERE name = NEW.calendar LOCK IN SHARE MODE;"
+        declared = "\n    DECLARE found INT;"
+        on_insert = f"\n    {locked}"
+        on_update = f"\n    IF NOT ({same_calendar}) THEN\n        {locked}\n    END IF;"
+
     return [
-        """
-CREATE OR REPLACE TRIGGER beatd_entries_before_insert BEFORE INSERT ON entries FOR EACH ROW BEGIN
+        f"""
+CREATE OR REPLACE TRIGGER beatd_entries_before_insert BEFORE INSERT ON entries FOR EACH ROW BEGIN{declared}
     SET NEW.version = 1;
     SET NEW.created_at = UTC_TIMESTAMP(6);
-    SET NEW.updated_at = NEW.created_at;
+    SET NEW.updated_at = NEW.created_at;{on_insert}
 END""",
         f"""
-CREATE OR REPLACE TRIGGER beatd_entries_before_update BEFORE UPDATE ON entries FOR EACH ROW BEGIN
+CREATE OR REPLACE TRIGGER beatd_entries_before_update BEFORE UPDATE ON entries FOR EACH ROW BEGIN{declared}
     SET NEW.id = OLD.id;
     SET NEW.created_at = OLD.created_at;
     SET NEW.version = OLD.version;
@@ -202,44 +252,60 @@ CREATE OR REPLACE TRIGGER beatd_entries_before_update BEFORE UPDATE ON entries F
     IF NOT ({same}) THEN
         SET NEW.version = OLD.version + 1;
         SET NEW.updated_at = UTC_TIMESTAMP(6);
-    END IF;
+    END IF;{on_update}
 END""",
         f"""
-CREATE OR REPLACE TRIGGER beatd_entries_insert AFTER INSERT ON entries FOR EACH ROW BEGIN{record("NEW", "1", "insert", "NEW.updated_at")}
+CREATE OR REPLACE TRIGGER beatd_entries_insert AFTER INSERT ON entries FOR EACH ROW BEGIN{record("NEW", "1", "insert", "NEW.updated_at", found)}
 END""",
         f"""
 CREATE OR REPLACE TRIGGER beatd_entries_update AFTER UPDATE ON entries FOR EACH ROW BEGIN
-IF NEW.version <> OLD.version THEN{record("NEW", "NEW.version", "update", "NEW.updated_at")}
+IF NEW.version <> OLD.version THEN{record("NEW", "NEW.version", "update", "NEW.updated_at", either)}
 END IF;
 END""",
         f"""
-CREATE OR REPLACE TRIGGER beatd_entries_delete AFTER DELETE ON entries FOR EACH ROW BEGIN{record("OLD", "OLD.version + 1", "delete", "UTC_TIMESTAMP(6)")}
+CREATE OR REPLACE TRIGGER beatd_entries_delete AFTER DELETE ON entries FOR EACH ROW BEGIN{record("OLD", "OLD.version + 1", "delete", "UTC_TIMESTAMP(6)", before)}
 END""",
     ]
 
 
 def on_calendars(dialect: str) -> list[str]:
-    """Entries that name a calendar are planned afresh when it changes."""
+    """An edit of what a calendar holds is an edit of the entries that name it."""
+    raised = f"SET {_CALENDARED} = {_CALENDARED} + 1 WHERE calendar IN"
+    holds = ("name", *_CALENDAR)
     if dialect == "postgresql":
+        old, new = (f"ROW({', '.join(f'{row}.{name}' for name in holds)})" for row in ("OLD", "NEW"))
         return [
-            """
-CREATE FUNCTION beatd_calendars_queue() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+            f"""
+CREATE FUNCTION beatd_calendars_edit() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    INSERT INTO entry_changes (entry_id) SELECT id FROM entries WHERE calendar IN (OLD.name, NEW.name);
+    IF {old} IS DISTINCT FROM {new} THEN
+        PERFORM pg_advisory_xact_lock({_CALENDARS_LOCK});
+        PERFORM id FROM entries WHERE calendar IN (OLD.name, NEW.name) ORDER BY id FOR UPDATE;
+        UPDATE entries {raised} (OLD.name, NEW.name);
+    END IF;
     RETURN NULL;
 END $$""",
-            "CREATE TRIGGER beatd_calendars_queue AFTER INSERT OR UPDATE OR DELETE ON calendars "
-            "FOR EACH ROW EXECUTE FUNCTION beatd_calendars_queue()",
-            "CREATE TRIGGER beatd_calendars_notify AFTER INSERT OR UPDATE OR DELETE ON calendars "
-            "FOR EACH STATEMENT EXECUTE FUNCTION beatd_notify()",
+            "CREATE TRIGGER beatd_calendars_edit AFTER INSERT OR UPDATE OR DELETE ON calendars "
+            "FOR EACH ROW EXECUTE FUNCTION beatd_calendars_edit()",
         ]
-    create = "CREATE TRIGGER" if dialect == "sqlite" else "CREATE OR REPLACE TRIGGER"
     rows = {"insert": "NEW.name", "update": "OLD.name, NEW.name", "delete": "OLD.name"}
+    if dialect == "sqlite":
+        changed = " OR ".join(f"NEW.{name} IS NOT OLD.{name}" for name in holds)
+        when = {"update": f" WHEN {changed}"}
+        return [
+            f"""
+CREATE TRIGGER beatd_calendars_{event} AFTER {event.upper()} ON calendars{when.get(event, "")} BEGIN
+    UPDATE entries {raised} ({names});
+END"""
+            for event, names in rows.items()
+        ]
+    same = " AND ".join(f"BINARY NEW.{name} <=> BINARY OLD.{name}" for name in holds)
+    when = {"update": f" AND NOT ({same})"}
+    # by the index: a scan of the table passes over a row that is not committed yet
     return [
         f"""
-{create} beatd_calendars_{event} AFTER {event.upper()} ON calendars FOR EACH ROW BEGIN
-    INSERT INTO entry_changes (entry_id) SELECT id FROM entries WHERE calendar IN ({names});
-END"""
+CREATE OR REPLACE TRIGGER beatd_calendars_{event} AFTER {event.upper()} ON calendars FOR EACH ROW
+    UPDATE entries FORCE INDEX (ix_entries_calendar) {raised} ({names}){when.get(event, "")}"""
         for event, names in rows.items()
     ]
 

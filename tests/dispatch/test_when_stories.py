@@ -10,8 +10,7 @@ import pytest
 
 from beatd.planning.timing import Surroundings
 from beatd.schedules import jitter_of
-from beatd.store import calendars, pauses
-from beatd.store.calendars import StoredCalendar
+from beatd.store import pauses
 from beatd.store.engine import Database
 from tests.dispatch.turned import OTHER, Story, Turned, as_instant, settle
 
@@ -175,40 +174,103 @@ def test_a_fire_that_an_edit_overtakes_is_published_when_it_is_due(turned: Turne
 # Calendars
 
 
+class Daily:
+    """An entry that fires every day of the calendar `feast`'s absence, at the time when the story begins.
+
+    Day 0 is the one on which it begins; the fire of that day has passed.
+    """
+
+    def __init__(self, turned: Turned, *feasts: int, **columns: Any) -> None:
+        self.turned = turned
+        self.base = turned.now().replace(second=0, microsecond=0)
+        if feasts:
+            self.feasts(*feasts)
+        cron = f"{self.base.minute} {self.base.hour} * * *"
+        self.story = Story(turned, cron=cron, calendar="feast", **columns)
+
+    def feasts(self, *days: int) -> None:
+        """The calendar is edited: these are its days now; without any it is removed."""
+        dates = " ".join(str(self._day(day).date()) for day in days)
+        self.turned.edit_calendar("feast", **({"dates": dates} if dates else {}))
+
+    def on(self, day: float) -> list[int]:
+        """The days whose fires start a moment after the time of day has come on this one."""
+        self.turned.ahead += self._day(day) + timedelta(seconds=1) - self.turned.now()
+        before = {*self.story.states}
+        self.story.go()
+        return [self._number(self.story.run(fire).fire_time) for fire in self.story.states.keys() - before]
+
+    @property
+    def next(self) -> int:
+        return self._number(self.story.timer.next_fire_at)
+
+    def _day(self, number: float) -> datetime:
+        return self.base + timedelta(days=number)
+
+    def _number(self, fire_time: datetime) -> int:
+        return (fire_time - self.base).days
+
+
 def test_an_edit_of_a_calendar_is_followed_at_once(turned: Turned) -> None:
-    base = turned.now().replace(second=0, microsecond=0)
+    daily = Daily(turned, 2)
+    assert daily.next == 1
+    assert daily.on(1) == [1]
+    assert daily.next == 3
+    daily.feasts(3)
+    daily.story.go()
+    assert daily.next == 2
+    assert daily.on(2) == [2]
+    assert daily.next == 4
+    assert daily.on(4) == [4]
+    assert daily.story.suppressed == [("calendar", 1)]
 
-    def day(number: int) -> datetime:
-        """Of the daily fire."""
-        return base + timedelta(days=number)
 
-    def change(feast: int) -> None:
-        with turned.database.write() as connection:
-            calendars.change(connection, "feast", {"dates": str(day(feast).date())})
+def test_a_day_that_a_calendar_loses_when_it_has_passed_stays_free(turned: Turned) -> None:
+    """The edit holds from its instant: on that day the calendar had it still, so nothing was missed."""
+    daily = Daily(turned, 2)
+    assert daily.on(1) == [1]
+    assert daily.on(2.5) == []
+    daily.feasts(9)
+    assert daily.on(2.6) == []
+    assert daily.next == 3
+    assert daily.on(3) == [3]
+    assert daily.story.suppressed == [("calendar", 1)]
 
-    with turned.database.write() as connection:
-        calendars.add(connection, StoredCalendar("feast", dates=str(day(2).date())))
-    story = Story(turned, cron=f"{base.minute} {base.hour} * * *", calendar="feast")
 
-    def fired(number: int) -> int:
-        story.turned.ahead += day(number) + timedelta(seconds=1) - turned.now()
-        return len(story.go())
+def test_a_day_that_a_calendar_gains_when_it_has_passed_has_fired(turned: Turned) -> None:
+    daily = Daily(turned, 9)
+    turned.turn(days=1.5)
+    daily.feasts(1, 2)
+    assert daily.on(1.6) == [1]
+    assert daily.next == 3
+    assert daily.story.suppressed == []
 
-    assert story.timer.next_fire_at == day(1)
-    assert fired(1) == 1
-    assert story.timer.next_fire_at == day(3)
-    change(3)
-    story.go()
-    assert story.timer.next_fire_at == day(2)
-    assert fired(2) == 1
-    assert story.timer.next_fire_at == day(4)
-    assert fired(4) == 1
-    assert story.suppressed == [("calendar", 1)]
-    with turned.database.write() as connection:
-        calendars.remove(connection, "feast")
-    story.go()
-    assert story.timer.state == "broken"
-    assert "feast" in story.timer.error
+
+def test_a_calendar_that_was_edited_while_no_daemon_ran(turned: Turned) -> None:
+    """Fires before the edit are settled under the days of then, those after it under the new ones."""
+    daily = Daily(turned, 2, 5, misfire="all")
+    turned.turn(days=3.5)
+    daily.feasts(1, 6)
+    turned.turn(days=3)
+    daily.story.restart()
+    assert sorted(daily.on(7.5)) == [1, 3, 4, 5, 7]
+    assert daily.story.suppressed == [("calendar", 1), ("calendar", 1)]
+    versions = turned.rows("SELECT fire_time, version FROM runs ORDER BY fire_time")
+    assert [row.version for row in versions] == [1, 1, 2, 2, 2]
+
+
+def test_without_its_calendar_an_entry_is_broken_until_there_is_one(turned: Turned) -> None:
+    daily = Daily(turned)
+    assert (daily.story.timer.state, daily.story.timer.next_due_at) == ("broken", None)
+    assert daily.story.timer.error == "calendar: 'feast': there is no such calendar"
+    turned.turn(days=1.5)
+    daily.feasts(3)
+    assert daily.on(1.6) == [], "what did not fire while it was broken is not made up"
+    assert (daily.story.timer.state, daily.next) == ("active", 2)
+    assert daily.on(2) == [2]
+    daily.feasts()
+    assert daily.on(3) == []
+    assert daily.story.timer.state == "broken"
 
 
 # The clock

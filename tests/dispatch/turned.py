@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, text, update
 
 from beatd.dispatch.dispatcher import Batch, Dispatcher
 from beatd.reports import Report
-from beatd.store import reported, runs, schema, timers
+from beatd.store import calendars, reported, runs, schema, timers
+from beatd.store.calendars import StoredCalendar
 from beatd.store.engine import Database
 from beatd.store.models import entries, entry_versions
 
@@ -60,14 +63,30 @@ class Turned:
 
     def edit(self, name: str, **columns: Any) -> None:
         """An edit that was made at the turned time: triggers ask the database's own clock."""
-        with self.database.write() as connection:
+        with self._edits() as connection:
             connection.execute(update(entries).where(entries.c.name == name).values(**columns))
-            edited = connection.execute(select(entries).where(entries.c.name == name)).one()
-            made = entry_versions.c.entry_id == edited.id, entry_versions.c.version == edited.version
-            connection.execute(
-                update(entry_versions).where(*made).values(changed_at=bindparam("b_at")),
-                {"b_at": self.database.now(connection)},
-            )
+
+    def edit_calendar(self, name: str, **columns: Any) -> None:
+        """As `edit` does; without columns it is removed, one that is not there yet is added."""
+        with self._edits() as connection:
+            if not columns:
+                calendars.remove(connection, name)
+            elif not calendars.change(connection, name, columns):
+                calendars.add(connection, StoredCalendar(name, **columns))
+
+    @contextmanager
+    def _edits(self) -> Iterator[Connection]:
+        table = entry_versions
+        with self.database.write() as connection:
+            known = select(table.c.entry_id, table.c.version)
+            before = set(map(tuple, connection.execute(known)))
+            yield connection
+            now = self.database.now(connection)
+            for entry_id, version in set(map(tuple, connection.execute(known))) - before:
+                made = table.c.entry_id == entry_id, table.c.version == version
+                connection.execute(
+                    update(table).where(*made).values(changed_at=bindparam("b_at")), {"b_at": now}
+                )
 
 
 def settle(dispatcher: Dispatcher) -> list[Batch]:

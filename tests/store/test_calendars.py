@@ -1,9 +1,9 @@
-"""Named calendars: edited by whatever door, the entries that name one are planned afresh."""
+"""Named calendars: written, read, and what is said of one that cannot be read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -12,22 +12,11 @@ from beatd.schedules import parse_date_set
 from beatd.store import calendars
 from beatd.store.calendars import Calendars, StoredCalendar
 from beatd.store.engine import Database
-from beatd.store.listener import Listener
-from tests.store.operators import Operator, queued_changes
+from tests.store.operators import Operator
 
 CLOSED = StoredCalendar("closed", "The office is closed", "2026-12-24 2026-12-31", "sat,sun", "DE", "BY")
 
-
-@pytest.fixture
-def entry_ids(operator: Operator) -> dict[str, int]:
-    """Entries that name the calendars `closed`, `Closed`, `open` and none, with nothing left to plan."""
-    for name in ("closed", "Closed", "open"):
-        operator.type(
-            f"INSERT INTO entries (name, every, task, calendar) VALUES ('{name}', '1h', 'proj.a', '{name}')"
-        )
-    operator.type("INSERT INTO entries (name, every, task) VALUES ('none', '1h', 'proj.a')")
-    operator.type("DELETE FROM entry_changes")
-    return {name: id_ for id_, name in operator.type("SELECT id, name FROM entries")}
+CARRIED = {"dates": "2026-12-24", "country": None, "region": None, "weekdays": "sun"}
 
 
 def test_a_calendar_s_life(database: Database) -> None:
@@ -63,53 +52,16 @@ def test_a_name_that_is_taken(database: Database) -> None:
         calendars.change(connection, "Closed", {"name": "closed"})
 
 
-def test_which_entries_name_it(database: Database, entry_ids: dict[str, int]) -> None:
+def test_which_entries_name_it(database: Database, operator: Operator) -> None:
+    for name in ("closed", "Closed", "open"):
+        operator.type(
+            f"INSERT INTO entries (name, every, task, calendar) VALUES ('{name}', '1h', 'proj.a', '{name}')"
+        )
+    operator.type("INSERT INTO entries (name, every, task) VALUES ('none', '1h', 'proj.a')")
     with database.read() as connection:
         assert calendars.entries_that_name(connection, "closed") == ["closed"]
         assert calendars.entries_that_name(connection, "Closed") == ["Closed"]
         assert calendars.entries_that_name(connection, "none") == []
-
-
-@pytest.mark.parametrize(
-    ("typed", "planned_afresh"),
-    [
-        ("INSERT INTO calendars (name, dates) VALUES ('closed', '2026-12-24')", ["closed"]),
-        ("INSERT INTO calendars (name) VALUES ('closed'), ('other')", ["closed"]),
-        ("INSERT INTO calendars (name) VALUES ('other')", []),
-        ("UPDATE calendars SET dates = '2026-12-24' WHERE name = 'open'", ["open"]),
-        ("UPDATE calendars SET name = 'closed' WHERE name = 'open'", ["closed", "open"]),
-        ("UPDATE calendars SET dates = '2026-12-24' WHERE name = 'nobody'", []),
-        ("DELETE FROM calendars", ["open"]),
-    ],
-)
-def test_what_is_planned_afresh(
-    database: Database, operator: Operator, entry_ids: dict[str, int], typed: str, planned_afresh: list[str]
-) -> None:
-    """And no version is made: the entry is as it was."""
-    operator.type("INSERT INTO calendars (name) VALUES ('open')")
-    operator.type("DELETE FROM entry_changes")
-    operator.type(typed)
-    assert sorted(queued_changes(database)) == sorted(entry_ids[name] for name in planned_afresh)
-    assert operator.type("SELECT max(version) FROM entry_versions") == [(1,)]
-
-
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("where", ["public", "pg_catalog"])
-def test_it_is_announced(
-    database: Database, operator: Operator, entry_ids: dict[str, int], where: str
-) -> None:
-    """Also by a session that looks elsewhere for its tables."""
-    listener = Listener(database)
-    operator.type(f"SET search_path = {where}")
-    for typed in (
-        "INSERT INTO public.calendars (name) VALUES ('open')",
-        "UPDATE public.calendars SET dates = '2026-12-24'",
-        "DELETE FROM public.calendars",
-    ):
-        operator.type(typed)
-        assert listener.wait(10), typed
-    listener.close()
-    assert queued_changes(database) == [entry_ids["open"]] * 3
 
 
 def test_its_contents_are_read_once(database: Database) -> None:
@@ -124,6 +76,28 @@ def test_its_contents_are_read_once(database: Database) -> None:
     assert read.get("open") is None
 
 
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ({}, None),
+        ({"calendar": None, "calendar_days": None}, None),
+        ({"calendar": "closed", "calendar_days": None}, "calendar: 'closed': there is no such calendar"),
+        ({"calendar": "closed"}, "calendar: 'closed': there is no such calendar"),
+        ({"calendar": "closed", "calendar_days": CARRIED}, {date(2026, 12, 24)}),
+        ({"calendar": "closed", "calendar_days": CARRIED | {"dates": "24"}}, "'closed': it cannot be read"),
+    ],
+)
+def test_what_a_version_carries(version: dict[str, Any], expected: Any) -> None:
+    carried = calendars.carried(version)
+    if isinstance(expected, str):
+        with pytest.raises(FieldError, match=expected):
+            carried.get("closed")
+    else:
+        read = carried.get("closed")
+        assert (read and read.dates) == expected
+        assert carried.get("open") is None
+
+
 def test_one_that_cannot_be_read_says_which_and_why(database: Database, operator: Operator) -> None:
     operator.type("INSERT INTO calendars (name, dates) VALUES ('closed', '2026-12-24, 2026-13-01')")
     operator.type("INSERT INTO calendars (name, dates) VALUES ('open', '2026-12-24')")
@@ -136,19 +110,3 @@ def test_one_that_cannot_be_read_says_which_and_why(database: Database, operator
         read.get("closed")
     assert str(raised.value) == str(finding)
     assert read["open"].dates == {date(2026, 12, 24)}
-
-
-@pytest.mark.parametrize("database", ["postgresql", "mariadb"], indirect=True)
-def test_an_edit_that_is_not_committed_holds_up_no_other_entry(
-    database: Database,
-    operator: Operator,
-    entry_ids: dict[str, int],
-    connect_operator: Callable[[Database], Operator],
-) -> None:
-    another = connect_operator(database)
-    operator.type("BEGIN")
-    operator.type("INSERT INTO calendars (name) VALUES ('open')")
-    for name in ("closed", "Closed", "none"):
-        another.type(f"UPDATE entries SET queue = 'slow' WHERE name = '{name}'")
-    operator.type("COMMIT")
-    assert sorted(queued_changes(database)) == sorted(entry_ids.values())

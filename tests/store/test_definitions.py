@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import event, select
 
 from beatd.planning.timing import Surroundings
+from beatd.schedules import Calendared, DateSet
 from beatd.store.definitions import Definitions, Version
 from beatd.store.engine import Database
 from beatd.store.models import entries, entry_versions
@@ -221,21 +222,18 @@ def test_the_dates_of_its_calendar(database: Database, operator: Operator) -> No
     assert fires_at(read(database, Definitions(), "b"), BEFORE) == CHRISTMAS
 
 
-def test_an_edited_calendar_is_seen_at_the_next_look(database: Database, operator: Operator) -> None:
-    definitions = Definitions()
+def test_every_version_has_the_dates_of_its_time(database: Database, operator: Operator) -> None:
+    """Also when it is read for the first time long after."""
     operator.type(CALENDAR)
     operator.type(CALENDARED)
-    operator.type(INSERT)
-    other = read(database, definitions, "a")
-    first = read(database, definitions, "b")
-    assert fires_at(first, BEFORE) == CHRISTMAS
     operator.type("UPDATE calendars SET description = 'the same dates'")
-    assert read(database, definitions, "b") == first
     operator.type("UPDATE calendars SET dates = '2026-12-24 2026-12-25'")
-    assert fires_at(read(database, definitions, "b"), BEFORE) == BOXING
+    operator.type("UPDATE entries SET calendar_action = 'next'")
     operator.type("UPDATE calendars SET dates = '2026-01-01'")
-    assert fires_at(read(database, definitions, "b"), BEFORE) == EVE
-    assert read(database, definitions, "a") is other
+    operator.type("UPDATE entries SET calendar = NULL, calendar_action = NULL")
+    operator.type("UPDATE calendars SET dates = '2026-12-24'")
+    fires = [fires_at(version, BEFORE) for version in all_versions(database, Definitions())]
+    assert fires == [CHRISTMAS, BOXING, BOXING, EVE, EVE]
 
 
 def test_a_calendar_that_is_not_there(database: Database, operator: Operator) -> None:
@@ -245,7 +243,7 @@ def test_a_calendar_that_is_not_there(database: Database, operator: Operator) ->
     broken = read(database, definitions, "b")
     assert broken.definition is None
     assert broken.error is not None
-    assert broken.error.startswith("calendar: 'closed': there is no such calendar")
+    assert broken.error == "calendar: 'closed': there is no such calendar"
     operator.type(CALENDAR)
     assert fires_at(read(database, definitions, "b"), BEFORE) == CHRISTMAS
     operator.type("DELETE FROM calendars WHERE name = 'closed'")
@@ -264,44 +262,18 @@ def test_a_calendar_that_cannot_be_read(database: Database, operator: Operator) 
     assert fires_at(read(database, definitions, "b"), BEFORE) == CHRISTMAS
 
 
-def test_calendars_are_looked_at_once_and_only_where_one_is_named(
-    database: Database, operator: Operator
-) -> None:
+def test_calendars_are_not_asked_for_and_read_once(database: Database, operator: Operator) -> None:
     operator.type(CALENDAR)
-    operator.type(INSERT)
     operator.type(CALENDARED)
-    operator.type("UPDATE entries SET queue = 'slow' WHERE name = 'b'")
+    operator.type(CALENDARED.replace("'b'", "'c'"))
     definitions = Definitions()
-    with database.read() as connection:
-        with statements(database) as asked:
-            definitions.get(connection, [(id_of(operator, "a"), 1)])
-        assert len(asked) == 1
-        b = id_of(operator, "b")
-        with statements(database) as asked:
-            definitions.get(connection, [(b, 1), (b, 2)])
-        assert [("calendars" in statement) for statement in asked] == [False, True]
-        with statements(database) as asked:
-            definitions.get(connection, [(b, 1), (b, 2), (id_of(operator, "a"), 1)])
-        assert [("calendars" in statement) for statement in asked] == [True]
-        with statements(database) as asked:
-            definitions.get(connection, [(id_of(operator, "a"), 1)])
-        assert asked == []
+    with statements(database) as asked:
+        b, c = read(database, definitions, "b"), read(database, definitions, "c")
+    assert not any("calendars" in statement for statement in asked)
+    assert dates_of(b) is dates_of(c)
 
 
-def id_of(operator: Operator, name: str) -> int:
-    return int(operator.type(f"SELECT id FROM entries WHERE name = '{name}'")[0][0])
-
-
-def test_versions_that_were_given_up_for_others_take_their_calendar_with_them(
-    database: Database, operator: Operator
-) -> None:
-    definitions = Definitions(size=1)
-    operator.type(CALENDAR)
-    operator.type(CALENDARED)
-    operator.type(INSERT)
-    read(database, definitions, "b")
-    read(database, definitions, "a")
-    operator.type("UPDATE calendars SET dates = '2026-01-01'")
-    assert fires_at(read(database, definitions, "b"), BEFORE) == EVE
-    read(database, definitions, "a")
-    assert fires_at(read(database, definitions, "b"), BEFORE) == EVE
+def dates_of(version: Version) -> DateSet:
+    assert version.definition is not None
+    assert isinstance(version.definition.schedule, Calendared)
+    return version.definition.schedule.dates

@@ -98,7 +98,7 @@ def test_an_insert_makes_the_first_version(database: Database, operator: Operato
     given = {"name": "nightly", "cron": "0 2 * * *", "task": "proj.nightly", "enabled": True}
     empty = dict.fromkeys(DEFINITION_COLUMNS, None)
     kept = {**version.definition, "created_at": None}
-    assert kept == {**empty, **given}
+    assert kept == {**empty, **given, "calendar_changes": 0, "calendar_days": None}
     assert queued_changes(database) == [entry.id]
 
 
@@ -110,7 +110,7 @@ def test_who_made_an_edit_is_known_where_the_database_knows(database: Database, 
 
 
 def test_the_table_of_edits_is_complete() -> None:
-    assert set(EDITS) | {"created_at"} == set(DEFINITION_COLUMNS)
+    assert set(EDITS) | {"calendar_changes", "created_at"} == set(DEFINITION_COLUMNS)
 
 
 def test_every_column_s_edit_makes_a_version(database: Database, operator: Operator) -> None:
