@@ -477,7 +477,7 @@ def test_it_was_paused_by_hand_and_still_is_or_not() -> None:
     assert explanation.headline == "it did not run: the entry was paused"
     assert said(explanation) == [
         "03:00:00 fire time",
-        "10:00:00 paused by anna: moving house",  # at version 2
+        "10:00:00 paused by anna (cli): moving house",  # at version 2
         "10:00:01 counted, reason 'paused': 2 fires from 2026-03-09 03:00 UTC to 2026-03-10 03:00 UTC",
     ]
     assert explanation.statements[1].at == at("08 10:00")
@@ -565,7 +565,7 @@ def test_why_nobody_has_settled_a_fire(known: dict[str, Any], statements: list[s
 
 def test_an_edit_that_is_not_planned_yet() -> None:
     known = records(version(), version(2, "10 11:59:59", cron="0 5 * * *"), timer=BEHIND)
-    assert "11:59:59 version 2 by anna is not planned yet" in said(explain_fire(known, fire(known), [], []))
+    assert "11:59:59 version 2 by anna (cli) is not planned yet" in said(explain_fire(known, fire(known), [], []))
 
 
 def test_a_fire_that_was_settled_and_is_forgotten() -> None:
@@ -621,7 +621,7 @@ QUIET: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"cron": "@reboot"}, "10 03:00", "it fires when a machine boots"),
     ({"every": "5m", "fixed_delay": True}, "10 03:00", "each fire is counted from the end of the run before"),
-    ({"enabled": False}, "10 04:00", "besides, it was paused by anna"),
+    ({"enabled": False}, "10 04:00", "besides, it was paused by anna (cli)"),
     ({"at": "2026-03-05T00:00Z"}, "10 03:00", "no fire after"),
 ]
 

@@ -121,7 +121,7 @@ def paused_text(records: Records, version: Version) -> str:
     """`paused by anna: moving house`."""
     first = _paused_version(records, version)
     note = f": {version.note}" if version.note else ""
-    return f"paused{_by(first)}{note}"
+    return f"paused {first.by}{note}"
 
 
 def everything_text(records: Records, pause: EverythingPaused) -> str:
@@ -138,10 +138,6 @@ def _paused_version(records: Records, version: Version) -> Version:
             break
         first = earlier
     return first
-
-
-def _by(version: Version) -> str:
-    return f" by {version.who}" if version.who else " in SQL"
 
 
 def _fire(version: Version, fire_time: datetime) -> Iterator[Statement]:
@@ -282,7 +278,7 @@ def _obstacles(records: Records) -> Iterator[Statement]:
         if timer.state == "broken":
             yield Statement(f"it is broken: {timer.error}")
         elif timer.planned_version != latest.number:
-            yield Statement(f"version {latest.number}{_by(latest)} is not planned yet", latest.since)
+            yield Statement(f"version {latest.number} {latest.by} is not planned yet", latest.since)
         elif timer.next_due_at is not None and timer.next_due_at <= records.now:
             yield Statement("due since then", timer.next_due_at)
     yield from _schedulers(records)

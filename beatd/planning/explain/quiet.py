@@ -41,20 +41,20 @@ def explain_quiet(records: Records, start: datetime, end: datetime, runs: Sequen
 
 def _before_it_was(records: Records) -> Explanation:
     first = records.versions[0]
-    statement = Statement(f"added{_by(first)}", first.since)
+    statement = Statement(f"added {first.by}", first.since)
     return Explanation("there was no such entry yet", "no entry", None, None, (statement,))
 
 
 def _after_it_was(records: Records, version: Version) -> Explanation:
     command = f"entry restore {shlex.quote(records.entry)} {version.number - 1}"
     advice = (Advice("bring it back", command),) if records.latest.removed else ()
-    statement = Statement(f"removed{_by(version)}", version.since)
+    statement = Statement(f"removed {version.by}", version.since)
     return Explanation("there was no such entry any more", "no entry", None, None, (statement,), advice)
 
 
 def _unreadable(records: Records, version: Version) -> Explanation:
     statements = (
-        Statement(f"version {version.number} came to hold{_by(version)}", version.since),
+        Statement(f"version {version.number} came to hold {version.by}", version.since),
         Statement(f"it cannot be read: {version.error}"),
         *_edits_since(records, version),
     )
@@ -126,9 +126,4 @@ def _edits_since(records: Records, version: Version) -> Iterator[Statement]:
         yield Statement(f"edited {len(later)} times since, of which the last")
     for edit in later[-_MOST_EDITS:]:
         what = "removed" if edit.removed else "; ".join(edit.changes) or "changed"
-        yield Statement(f"version {edit.number}{_by(edit)}: {what}", edit.since)
-
-
-def _by(version: Version) -> str:
-    door = f" ({version.door})" if version.door else ""
-    return f" by {version.who}{door}" if version.who else " in SQL"
+        yield Statement(f"version {edit.number} {edit.by}: {what}", edit.since)

@@ -152,6 +152,13 @@ class Version:
     door: str | None = None
     changes: tuple[str, ...] = ()
 
+    @property
+    def by(self) -> str:
+        """`by anna (cli)`; plain SQL has no door, and on some databases no name."""
+        if self.who is None:
+            return "in SQL"
+        return f"by {self.who} in SQL" if self.door is None else f"by {self.who} ({self.door})"
+
 
 @dataclass(frozen=True, slots=True)
 class Records:
