@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -62,6 +62,58 @@ def test_entries(client: Client, tmp_path: Path) -> None:
         client.get("nightly")
     client.change("hourly", queue=None)
     assert client.restore("hourly", 1).options["queue"] == "slow"
+
+
+def test_pauses(client: Client) -> None:
+    client.add("nightly", every="1h", shell="true")
+    paused = client.pause("nightly", note="moving house", until=timedelta(hours=2))
+    assert paused.state == "paused"
+    told = client.paused("nightly")
+    assert told is not None
+    assert (told.note, told.who, told.until) == ("moving house", "deploy", paused.paused_until)
+    assert client.pause("nightly", until="never").paused_until is None
+    client.resume("nightly")
+    assert client.paused("nightly") is client.paused() is client.resume_all() is None
+    everything = client.pause_all(note="no power")
+    assert everything == client.paused() == client.resume_all()
+    assert client.paused() is None
+
+
+def test_calendars(client: Client, tmp_path: Path) -> None:
+    added = client.add_calendar("closed", dates=[date(2026, 12, 24)], country="DE")
+    assert client.calendars() == [added]
+    client.add("noon", cron="0 12 * * *", calendar="closed", shell="true")
+    assert client.change_calendar("closed", weekdays=["sat", "sun"]).entries == ("noon",)
+    [listed] = [day for day in client.calendar("closed", 2026).days if day.why == "a listed date"]
+    assert listed.date == date(2026, 12, 24)
+    with pytest.raises(Conflict):
+        client.remove_calendar("closed")
+    (tmp_path / "all.toml").write_text(client.export())
+    assert client.apply(tmp_path / "all.toml").nothing
+    client.change("noon", calendar=None)
+    client.remove_calendar("closed")
+    with pytest.raises(NotFound):
+        client.calendar("closed")
+
+
+def test_previews(client: Client) -> None:
+    client.add("noon", cron="0 12 * * *", shell="true")
+    told = client.preview("noon", cron="0 13 * * *")
+    assert told.changes == {"cron": ("0 12 * * *", "0 13 * * *")}
+    assert told.fires is not None
+    assert [fire.mark for fire in told.fires.after.fires] == ["new"] * 3
+    assert client.get("noon").version == 1
+
+
+def test_backfill(client: Client) -> None:
+    client.add("noon", cron="0 12 * * *", shell="true")
+    looked = client.backfill("noon", "2026-03-01", "2026-03-08", dry_run=True)
+    assert len(looked.fire_times) == 7
+    assert client.runs("noon") == []
+    made = client.backfill("noon", "2026-03-01", "2026-03-08", overlap="queue")
+    assert {run.origin for run in client.runs("noon")} == {made.origin}
+    assert client.backfill("noon", "2026-03-01", "2026-03-08", missing=True).left_out == 7
+    assert client.revoke_backfill(made.origin) == 7
 
 
 def test_runs(client: Client) -> None:

@@ -290,6 +290,7 @@ def _changed(
             dates = parse_date_set(after.dates, after.weekdays, after.country, after.region)
             if dates.is_everything:
                 raise FieldError("weekdays", after.weekdays, "are all: nothing would ever fire")
+            after = replace(after, country=dates.country, region=dates.region)
     except FieldError as finding:
         findings.append(finding)
     if findings:

@@ -70,6 +70,31 @@ def test_changes_are_told_old_and_new(beatd: Beatd) -> None:
     assert [entry["name"] for entry in beatd.json("entry", "list")] == ["tick"]
 
 
+def test_of_many_whose_fires_change_a_line_each(beatd: Beatd) -> None:
+    text = "".join(f'[entry.e{number}]\ncron = "0 3 * * *"\nshell = "x"\n' for number in range(5))
+    beatd("apply", "--yes", "-", input=text)
+    changed = text.replace("0 3", "30 4").replace('"x"', '"y"', 1)
+    told = beatd("apply", "--dry-run", "-", input=changed).stdout.splitlines()
+    lines = [line for line in told if "next fire" in line]
+    assert len(lines) == 5
+    assert all("03:00 UTC → " in line and line.endswith("04:30 UTC") for line in lines)
+    assert told[-2:] == ["the fires of 5 entries change", "0 added, 5 changed, 0 removed, 0 unchanged"]
+
+
+def test_what_has_passed_may_stay_in_a_file_and_gets_a_word(beatd: Beatd) -> None:
+    text = (
+        '[entry.once]\nat = "2020-01-01"\nshell = "x"\n\n'
+        '[entry.p]\nevery = "1h"\npaused_until = "2020-01-01"\nshell = "x"\n'
+    )
+    done = beatd("apply", "--yes", "-", input=text)
+    assert done.stderr.splitlines() == [
+        "stdin:2: at: '2020-01-01': is in the past: the entry would never fire",
+        "stdin:7: paused_until: '2020-01-01': is in the past",
+    ]
+    assert [entry["state"] for entry in beatd.json("entry", "list")] == ["completed", "active"]
+    assert beatd("apply", "-", input=text).stderr == ""
+
+
 def test_everything_wrong_has_its_file_and_line_and_nothing_is_done(beatd: Beatd) -> None:
     (beatd.home / "bad.toml").write_text(
         '[entry.a]\ncron = "61 * * * *"\nshel = "x"\n\n[entry.b]\nevery = 10\nshell = "x"\n'

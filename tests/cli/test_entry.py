@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -196,3 +196,79 @@ def test_editing(beatd: Beatd) -> None:
     program.write_text(f'{PROGRAM} entry set hi --queue q >/dev/null && sed -i s/7m/8m/ "$1"\n')
     assert "was changed meanwhile" in beatd("entry", "edit", "hi", status=1).stderr
     assert beatd.json("entry", "show", "hi")["options"] == {"every": "7m", "shell": "x", "queue": "q"}
+
+
+def test_adding_says_in_plain_english_when_it_fires(beatd: Beatd) -> None:
+    added = beatd(
+        "entry", "add", "night", "--cron", "0 3 * * *", "--timezone", "Europe/Berlin", "--shell", "x"
+    ).stdout.splitlines()
+    assert added[1] == "    at 03:00 every day, Europe/Berlin"
+    times = [datetime.strptime(line.strip()[4:14], "%Y-%m-%d") for line in added[2:]]
+    assert [one - times[0] for one in times] == [timedelta(days=number) for number in range(3)]
+    # nobody knows when
+    assert beatd("entry", "add", "boot", "--cron", "@reboot", "--shell", "x").stdout.splitlines() == [
+        "added boot (active)",
+        "    once after each boot of each machine",
+    ]
+
+
+def test_how_fires_change_is_shown_before(beatd: Beatd) -> None:
+    beatd("entry", "add", "night", "--cron", "0 3 * * *", "--shell", "x")
+    looked = beatd("entry", "set", "night", "--cron", "30 4 * * *", "--queue", "q", "--dry-run").stdout
+    lines = looked.splitlines()
+    assert lines[:4] == [
+        "    cron: 0 3 * * * → 30 4 * * *",
+        "    queue: – → q",
+        "    - at 03:00 every day, UTC",
+        "    + at 04:30 every day, UTC",
+    ]
+    assert [line.split()[2:5] for line in lines[4:]] == [["03:00", "UTC", "gone"]] * 3
+    assert all(line.endswith("04:30 UTC new") for line in lines[4:])
+    assert beatd.json("entry", "show", "night")["version"] == 1
+    changed = beatd("entry", "set", "night", "--cron", "30 4 * * *", "--queue", "q").stdout.splitlines()
+    assert changed[:-1] == lines[2:]
+    assert changed[-1].startswith("changed night (active, next ")
+    # nothing about fires where they stay
+    assert len(beatd("entry", "set", "night", "--queue", "r").stdout.splitlines()) == 1
+    assert beatd("entry", "set", "night", "--queue", "r", "--dry-run").stdout == "nothing would change\n"
+
+
+def test_every_schedule_and_policy_has_its_flags(beatd: Beatd) -> None:
+    """As `entry add` takes them, `export` gives them back."""
+    beatd("calendar", "add", "closed", "--country", "DE")
+    given = {
+        "quarterly": "--calendar-every 3mo --time 09:00 --day last --calendar closed --calendar-action next",
+        "delayed": "--every 5m --fixed-delay --max-runs 7 --on-failure pause --failure-limit 5",
+        "boot": "--cron @reboot --host db1 --on-lost rerun --overlap queue",
+        "spread": "--every 1h --jitter 10m --paused-until 2999-01-01 --pause-note later",
+    }
+    for name, flags in given.items():
+        beatd("entry", "add", name, *flags.split(), "--shell", "x")
+    exported = beatd.json("export")["entry"]
+    assert exported["quarterly"] == {
+        "calendar_every": "3mo",
+        "time": "09:00",
+        "day": "last",
+        "calendar": "closed",
+        "calendar_action": "next",
+        "shell": "x",
+    }
+    assert exported["delayed"] == {
+        "every": "5m",
+        "fixed_delay": True,
+        "max_runs": 7,
+        "shell": "x",
+        "on_failure": "pause",
+        "failure_limit": 5,
+    }
+    boot = {"cron": "@reboot", "host": "db1", "shell": "x", "overlap": "queue", "on_lost": "rerun"}
+    assert exported["boot"] == boot
+    assert exported["spread"]["jitter"] == "10m"
+    # with = , for it may begin with a minus
+    beatd(
+        "entry", "add", "sun", "--solar", "noon", "--latitude=-33.87", "--longitude", "151.2", "--shell", "x"
+    )
+    assert beatd.json("export", "sun")["entry"]["sun"]["latitude"] == "-33.87"
+    refused = beatd("entry", "set", "sun", "--max-runs", "0", "--latitude", "91", status=2).stderr
+    assert "beatd: max_runs: 0: a whole number from 1" in refused
+    assert "beatd: latitude: '91'" in refused
