@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -154,3 +155,14 @@ def test_importing_beatd_imports_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
     with pytest.raises(AttributeError):
         beatd.Nothing  # noqa: B018
+
+
+def test_what_the_page_shows(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs of docs/python.md, one after the other; nobody runs what they trigger."""
+    page = (Path(__file__).parent.parent / "docs" / "python.md").read_text()
+    monkeypatch.setenv("BEATD_DATABASE_URL", url)
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(programs) >= 2
+    names: dict[str, object] = {}
+    for program in programs:
+        exec(program.replace("wait=timedelta(minutes=5)", "wait=timedelta(0)"), names)

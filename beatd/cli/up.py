@@ -23,7 +23,7 @@ from beatd.cli.setup import print_next
 from beatd.cli.state import State
 from beatd.clock import monotonic
 from beatd.errors import BeatdError, Conflict, DatabaseUnavailable
-from beatd.operations import apply, entries, health
+from beatd.operations import apply, calendars, entries, health
 from beatd.operations.context import Context
 from beatd.redaction import redact
 from beatd.store import schema
@@ -78,10 +78,16 @@ def _add_samples(state: State, database: Database) -> int:
     """Adds the sample entries that are not there; returns how many."""
     context = Context.of(state.settings, database, state.who, "cli")
     there = {entry.name for entry in entries.find(context)}
+    known = {calendar.name for calendar in calendars.find(context)}
     samples = apply.load([config.shipped("config") / "entries.toml"])
     missing = tuple(sample for sample in samples.wanted if sample.name not in there)
+    wanted = replace(
+        samples,
+        wanted=missing,
+        calendars=tuple(calendar for calendar in samples.calendars if calendar.name not in known),
+    )
     try:
-        apply.compare(context, replace(samples, wanted=missing)).execute(context)
+        apply.compare(context, wanted).execute(context)
     except Conflict:  # another `up --demo` was quicker
         return 0
     return len(missing)
