@@ -13,7 +13,6 @@ The watchdog is fed while the loops make progress, and by nothing else.
 from __future__ import annotations
 
 import json
-import math
 import signal
 import statistics
 import threading
@@ -37,7 +36,8 @@ from beatd.broker.publisher import Publisher
 from beatd.broker.reports import ReportsConsumer
 from beatd.config import Loaded, Settings
 from beatd.dispatch import boot, faultpoints
-from beatd.dispatch.dispatcher import Batch, Dispatcher
+from beatd.dispatch.dispatcher import Dispatcher
+from beatd.dispatch.feed import Feed
 from beatd.dispatch.loop import Loop
 from beatd.dispatch.outbox import Outbox
 from beatd.dispatch.reports import Intake
@@ -59,10 +59,6 @@ DRAIN_TIMEOUT = 20.0
 
 #: Seconds beyond the longest wait for database or broker after which a loop counts as stalled.
 STALL_MARGIN = 5.0
-
-#: Seconds between looks into the outbox for runs that nobody leases, where nothing announces them and none
-#: is known to lapse earlier.
-_TAKE_OVER_EVERY = 0.5
 
 #: Seconds between looks whether the first pass is done.
 _UNTIL_READY = 0.05
@@ -159,22 +155,18 @@ class Daemon:
         with database.read() as connection:
             self._installation = schema.installation_id(connection)
         self._stop = threading.Event()
-        self._wake = threading.Event()
         self._first_pass = threading.Event()
         self._published = 0
-        self._looked_at = 0.0
-        #: when there is something in the outbox that anybody may take, as far as known
-        self._lapse_at = math.inf
-        self._not_handed_over: list[Batch] = []
         self._listener: Listener | None = None
 
         self._dispatcher = self._new_dispatcher()
         self._outbox = Outbox(
             database, self._node, self._new_publisher, self._ask_to_end, lease=settings.scheduler.lease
         )
+        self._dispatching = Loop("dispatch", self._dispatch)
+        self._feed = Feed(self._outbox, self._publishes, self._dispatching.progress)
         self._intake = Intake(database, self._new_consumer)
         self._upkeep = Upkeep(database, self._node, this_process(), self)
-        self._dispatching = Loop("dispatch", self._dispatch)
         self._publishing = Loop("publish", self._publish)
         self._loops = [self._dispatching, self._publishing, Loop("reports", self._take_in_reports)]
         if database.dialect.notifies:
@@ -229,35 +221,13 @@ class Daemon:
     # The loops
 
     def _dispatch(self) -> None:
-        # cleared before looking: what is announced while we look must wake us again
-        woken = self._wake.is_set()
-        self._wake.clear()
-        done = self._dispatcher.run_once()
-        self._hand_over(done.batches)
-        now = clock.monotonic()
-        if woken or done.released or now >= min(self._looked_at + _TAKE_OVER_EVERY, self._lapse_at):
-            self._looked_at, self._lapse_at = now, math.inf
-            # a node that cannot publish leaves lapsed runs, its own too, to those that can
-            if self._publishes() and not self._stop.is_set():
-                taken = self._dispatcher.take_over()
-                self._lapse_at = now + (math.inf if taken.wait is None else taken.wait)
-                self._hand_over(taken.batches)
+        idle = self._feed.run_once(self._dispatcher)
         self._first_pass.set()
         # twice an interval: an edit takes effect within the whole of it
-        poll = self.settings.scheduler.poll_interval.total_seconds() / 2
-        until_due = poll if done.wait is None else min(done.wait, poll)
-        self._wake.wait(max(0.0, min(until_due, self._lapse_at - clock.monotonic())))
+        self._feed.wait(min(idle, self.settings.scheduler.poll_interval.total_seconds() / 2))
 
     def _publishes(self) -> bool:
         return self._publishing.trouble is None and not self._outbox.blocked
-
-    def _hand_over(self, batches: Sequence[Batch]) -> None:
-        """Waits for room in the outbox: a broker that takes nothing stops the claiming."""
-        self._not_handed_over = list(batches)
-        while self._not_handed_over and not self._stop.is_set():
-            if self._outbox.offer(self._not_handed_over[0], timeout=0.5):
-                self._not_handed_over.pop(0)
-            self._dispatching.progress()
 
     def _publish(self) -> None:
         self._published += self._outbox.run_once(timeout=0.5).published
@@ -338,7 +308,7 @@ class Daemon:
     # What upkeep asks
 
     def wake(self) -> None:
-        self._wake.set()
+        self._feed.wake()
 
     def status(self) -> str:
         """One line for people: trouble first."""
@@ -392,7 +362,7 @@ class Daemon:
         self._stop.set()
         self._upkeep.stop()
         self._dispatching.stop()
-        self.wake()
+        self._feed.stop()
         deadline = clock.monotonic() + DRAIN_TIMEOUT
         self._dispatching.join(DRAIN_TIMEOUT)
         self._offer_the_rest(deadline)
@@ -408,16 +378,15 @@ class Daemon:
         log.info("daemon.stopped", published=self._published)
 
     def _offer_the_rest(self, deadline: float) -> None:
-        while self._not_handed_over and clock.monotonic() < deadline and self._publishing.trouble is None:
-            if self._outbox.offer(self._not_handed_over[0], timeout=0.1):
-                self._not_handed_over.pop(0)
+        while self._feed.left and clock.monotonic() < deadline and self._publishing.trouble is None:
+            self._feed.offer_left(timeout=0.1)
 
     def _leave(self) -> None:
         if self._publishing.is_alive():
             log.error("loop.stalled", loops=[self._publishing.name])
             return  # what it has in hand is not ours to give back: its lease lapses
         try:
-            self._outbox.give_back(self._not_handed_over)
+            self._outbox.give_back(self._feed.left)
             self._upkeep.leave()
         except DatabaseUnavailable as error:
             log.warning("database.unavailable", loop="drain", error=str(error))
