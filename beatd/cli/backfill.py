@@ -48,8 +48,11 @@ def backfill(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Make runs for the fires of a past range, bounds included, by the entry's present rule; 10,000 at the
-    most. They are published like any others, do not expire, and carry the mark backfill:ID."""
+    """Make runs for the fires of a past range.
+
+    Both bounds are in it; the rule is the entry's present one; 10,000 runs are the most. They are published
+    like any others, do not expire, and carry the mark backfill:ID.
+    """
     state: State = ctx.obj
     context = context_of(state)
     wanted = operation.backfill(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from beatd.cli import backfill, pause
+from beatd.cli import backfill, pause, trigger
 from beatd.cli.coming import next_of_entry
 from beatd.cli.context import context_of
 from beatd.cli.entry_options import options_given, with_entry_options
@@ -26,15 +26,11 @@ from beatd.operations import entries, pausing, previews, runs
 from beatd.operations.context import Context
 from beatd.operations.entries import Entry
 from beatd.operations.previews import Preview
-from beatd.schedules import parse_duration
 from beatd.store.history import Run, Suppressed
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Add, list, change, pause, trigger … entries."
 )
-
-#: After this a run that nobody has begun deserves a word.
-_PATIENCE = timedelta(seconds=5)
 
 #: Columns that the last column of a table has at least.
 _NARROWEST = 12
@@ -48,8 +44,11 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="The entry.", show_de
 @app.command("add")
 @with_entry_options
 def add(ctx: typer.Context, name: _Name, **flags: Any) -> None:
-    """Add an entry: say when (one of --cron, --every, --at, --calendar-every, --solar and --custom) and what
-    (one of --shell, --http and --task)."""
+    """Add an entry.
+
+    Say when it fires (one of --cron, --every, --at, --calendar-every, --solar and --custom) and what it runs
+    (one of --shell, --http and --task).
+    """
     state: State = ctx.obj
     context = context_of(state)
     _tell(state, "added", entries.add(context, name, options_given(flags)))
@@ -139,33 +138,7 @@ def restore(
     _tell(ctx.obj, "restored", entries.restore(context_of(ctx.obj), name, version))
 
 
-@app.command()
-def trigger(
-    ctx: typer.Context,
-    name: _Name,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Follow the run to its end; status 1 if it fails.")
-    ] = False,
-    wait_limit: Annotated[
-        str, typer.Option("--wait-limit", metavar="DURATION", help="How long to follow it.")
-    ] = "1h",
-    json: JsonOption = False,
-) -> None:
-    """Run an entry now, whatever its schedule says."""
-    state: State = ctx.obj
-    limit = parse_duration(wait_limit, "wait-limit")
-    context = context_of(state)
-    run = runs.trigger(context, name)
-    if wait:
-        run = _follow(state, context, run, limit, quiet=json)
-    if json:
-        print_json(run)
-    elif not wait:
-        state.out.print(Text(f"run {run.id} is recorded: {state.command(f'runs show {run.id[:8]}')}"))
-    if wait and run.state != "succeeded" and not (run.state == "published" and not context.reports):
-        raise typer.Exit(1)
-
-
+app.command("trigger")(trigger.trigger)
 app.command("backfill")(backfill.backfill)
 
 
@@ -330,45 +303,12 @@ def _history_item(item: Run | Suppressed) -> dict[str, Any]:
     return {"kind": "run" if isinstance(item, Run) else "suppression"} | fields
 
 
-def _follow(state: State, context: Context, run: Run, limit: timedelta, *, quiet: bool) -> Run:
-    told: set[str] = set()
-
-    def tell(changed: Run) -> None:
-        if not quiet and changed.state not in told:
-            state.err.print(Text.assemble(f"run {changed.id[:8]} ", styled(changed.state)))
-        told.add(changed.state)
-
-    ended = runs.wait(context, run.id, min(limit, _PATIENCE), tell)
-    if ended.state in ("pending", "published") and context.reports:
-        queue = _queue_of(state, entries.show(context, str(run.entry)))
-        hint = f"nobody has begun it yet: does a worker take {queue}? {state.command('doctor')} may say why"
-        state.err.print(Text(hint, style="yellow"), soft_wrap=True)
-    if not ended.ended and limit > _PATIENCE:
-        ended = runs.wait(context, run.id, limit - _PATIENCE, tell)
-    if not quiet and (output := ended.error or ended.result or ended.reason):
-        state.out.print(Text(output), soft_wrap=True)
-    if not ended.ended:
-        state.err.print(Text(f"run {ended.id} is still {ended.state}"), soft_wrap=True)
-    return ended
-
-
 def _edited(text: str) -> str | None:
     """None if nothing was saved. Raises BeatdError if the editor failed."""
     try:
         return click.edit(text, extension=".toml")
     except click.ClickException as error:
         raise BeatdError(f"the editor failed, nothing was changed: {error.format_message()}") from error
-
-
-def _queue_of(state: State, entry: Entry) -> str:
-    options = entry.options
-    if queue := options.get("queue"):
-        return f"the queue {queue!r}"
-    if exchange := options.get("exchange"):
-        return f"a queue bound to the exchange {exchange!r}"
-    if app := state.settings.celery.app:
-        return f"the queue to which {app} sends it"
-    return f"the queue {state.settings.celery.default_queue!r}"
 
 
 def _show_first(state: State, preview: Preview, *, options: bool = False) -> None:

@@ -32,8 +32,10 @@ _All = Annotated[bool, typer.Option("--all", help="Everything.")]
 
 
 def pause_entries(ctx: typer.Context, names: _Names, note: _Note = None, until: _Until = None) -> None:
-    """Stop entries from firing; their fires are counted as paused. Of one that is paused already this
-    changes the note and the end."""
+    """Stop entries from firing; their fires are counted as paused.
+
+    Of one that is paused already this changes the note and the end.
+    """
     state: State = ctx.obj
     for switched in pausing.pause(context_of(state), names, note, until, globs=True):
         state.out.print(Text(_paused(switched)), soft_wrap=True)
@@ -49,7 +51,10 @@ def resume_entries(ctx: typer.Context, names: _Names) -> None:
 
 
 def pause_all(ctx: typer.Context, everything: _All = False, note: _Note = None, until: _Until = None) -> None:
-    """Stop everything from firing. What is recorded already is still published, and a trigger still runs."""
+    """Stop everything from firing.
+
+    What is recorded already is still published, and a trigger still runs. Fires are counted as all paused.
+    """
     state: State = ctx.obj
     if not everything:
         raise typer.BadParameter("say --all for everything, or 'beatd entry pause NAME' for an entry")
