@@ -28,7 +28,7 @@ def next_fires(
     ctx: typer.Context,
     expression: Annotated[
         str | None,
-        typer.Argument(metavar="[EXPR]", help="A cron expression: '*/5 * * * *'.", show_default=False),
+        typer.Argument(metavar="EXPR", help="A cron expression: '*/5 * * * *'.", show_default=False),
     ] = None,
     count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many.")] = COUNT,
     after: Annotated[
@@ -71,7 +71,13 @@ def next_fires(
     ] = None,
     region: Annotated[
         str | None,
-        typer.Option("--region", metavar="CODE", help="BY", rich_help_panel=_CALENDAR, show_default=False),
+        typer.Option(
+            "--region",
+            metavar="CODE",
+            help="Of this part of it: BY",
+            rich_help_panel=_CALENDAR,
+            show_default=False,
+        ),
     ] = None,
     batch: Annotated[
         bool,
