@@ -61,6 +61,15 @@ def test_polar_night_and_midnight_sun_have_no_events() -> None:
     assert next_date(noon, "2026-12-21T00:00Z") == "2026-12-21"
 
 
+@pytest.mark.parametrize("latitude", ["90", "-90"])
+@pytest.mark.parametrize("event", ["sunrise", "sunset", "dawn", "dusk"])
+def test_at_the_poles_the_sun_rises_once_to_three_times_a_year(event: str, latitude: str) -> None:
+    fire_times = parse_solar(event, latitude, "0").fire_times(
+        utc("2020-01-01T00:00Z"), utc("2030-01-01T00:00Z")
+    )
+    assert 10 <= len(list(fire_times)) <= 30
+
+
 def next_date(schedule: SolarSchedule, after: str) -> str:
     fire_time = schedule.next_fire_time(utc(after))
     return f"{fire_time:%Y-%m-%d}"
