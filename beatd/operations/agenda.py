@@ -209,7 +209,7 @@ def _range(
         raise FieldError("to", str(end), f"is more than {_LONGEST.days} days after 'from'", example="7d")
     if by is None:
         return first, last
-        if by == "minute" and not (last - first) % MINUTE:
+    if by == "minute" and not (last - first) % MINUTE:
         return begin, begin + (last - first)
     step = _STEPS[by] * MINUTE
     return begin, begin - (begin - last) // step * step
