@@ -218,9 +218,10 @@ class Calendared(Schedule):
         from_wall = datetime.combine(day, earliest)
         if isinstance(self.schedule, CronSchedule | CalendarIntervalSchedule):
             yield self._own_walls(self.schedule, from_wall)
+            yield from self._left_by_yesterday(self.schedule, from_wall)
             return
         for start, end in wallclock.passes(day, self.timezone):
-            into = from_wall - start.astimezone(self.timezone).replace(tzinfo=None)
+            into = from_wall - self._wall(start)
             yield self._shown_walls(start + max(into, timedelta(0)), end)
 
     def _own_walls(
@@ -228,17 +229,27 @@ class Calendared(Schedule):
     ) -> Iterator[time]:
         wall = rule.next_wall(from_wall - MICROSECOND)
         while wall is not None and wall.date() == from_wall.date():
-            if rule.dst_gap == "run_after" or self._exists(wall):
+            shown = self._wall(self._instant_of(wall.date(), wall.time()))
+            if shown == wall or (rule.dst_gap == "run_after" and shown.date() == wall.date()):
                 yield wall.time()
             wall = rule.next_wall(wall)
+
+    def _left_by_yesterday(
+        self, rule: CronSchedule | CalendarIntervalSchedule, from_wall: datetime
+    ) -> Iterator[Iterator[time]]:
+        """The fire of times of the day before, where a gap that skips them ends with this day's beginning."""
+        midnight = datetime.combine(from_wall.date(), time.min)
+        start = self._instant_of(midnight.date(), time.min)
+        begins_with_fire = self._wall(start) == midnight and rule.next_fire_time(start - MICROSECOND) == start
+        if from_wall == midnight and begins_with_fire and rule.next_wall(midnight - MICROSECOND) != midnight:
+            yield iter([time.min])
 
     def _shown_walls(self, start: datetime, end: datetime) -> Iterator[time]:
         for fire_time in self.schedule.fire_times(start - MICROSECOND, end - MICROSECOND):
             yield fire_time.astimezone(self.timezone).time()
 
-    def _exists(self, wall: datetime) -> bool:
-        shown = self._instant_of(wall.date(), wall.time()).astimezone(self.timezone)
-        return shown.replace(tzinfo=None, fold=0) == wall
+    def _wall(self, instant: datetime) -> datetime:
+        return instant.astimezone(self.timezone).replace(tzinfo=None, fold=0)
 
     def _next_after_pass(
         self, day: date, fire_time: datetime, at_most: datetime | None = None

@@ -271,6 +271,39 @@ def test_a_fire_moved_into_a_gap_comes_at_its_end_and_into_a_fold_the_first_time
     assert schedule.next_fire_time(utc("2026-10-01T00:00Z")) == utc("2026-10-25T00:30Z")
 
 
+@pytest.mark.parametrize(
+    ("expression", "weekdays", "action", "expected"),
+    [
+        ("30 23 * * sat", "sat", "drop", ["Sun 2026-03-29 00:00"]),
+        ("30 23 * * sat", "sat", "next", ["Sun 2026-03-29 00:00", "Mon 2026-04-06 23:30"]),
+        ("30 23 * * sat", "sun", "drop", ["Sat 2026-04-04 23:30"]),
+        ("30 23 * * sat", "sun", "next", ["Mon 2026-03-30 00:00", "Sat 2026-04-04 23:30"]),
+        ("30 23 * * sat", "sun", "previous", ["Sat 2026-04-04 23:30"]),
+        (
+            "30 22,23 * * sat",
+            "sat",
+            "next",
+            ["Sun 2026-03-29 00:00", "Mon 2026-03-30 22:30", "Mon 2026-04-06 22:30"],
+        ),
+        ("0 0 * * sun", "sun", "next", ["Mon 2026-03-30 00:00", "Mon 2026-04-06 00:00"]),
+        (
+            "30 23 * * *",
+            "sat,sun",
+            "next",
+            ["Mon 2026-03-30 00:00", "Mon 2026-03-30 23:30", "Tue 2026-03-31 23:30"],
+        ),
+    ],
+)
+def test_what_a_gap_pushes_over_midnight_belongs_to_the_day_on_which_it_fires(
+    expression: str, weekdays: str, action: str, expected: list[str]
+) -> None:
+    """In Nuuk the last hour of Saturday, 28 March 2026, is skipped: 23:30 runs on Sunday at 00:00."""
+    nuuk = parse_zone("America/Nuuk")
+    schedule = Calendared(parse_cron(expression, nuuk), parse_date_set(None, weekdays), action, nuuk)
+    fire_times = schedule.fire_times(datetime(2026, 3, 28, 22, 45, tzinfo=nuuk))
+    assert shown(fire_times, len(expected), nuuk) == expected
+
+
 def test_days_are_those_of_the_zone() -> None:
     """Christmas in Auckland begins when it is 11 o'clock on the 24th in London."""
     auckland = parse_zone("Pacific/Auckland")
