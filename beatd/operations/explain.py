@@ -25,6 +25,7 @@ from beatd.planning.explain import (
     explain_next,
     explain_quiet,
     explain_run,
+    explain_suppressed,
     fires_between,
 )
 from beatd.planning.wording import zoned_and_utc
@@ -221,8 +222,7 @@ class _Reader:
     def explain(self, asked: _Asked) -> tuple[str | None, list[Explanation]]:
         moments = self._moments(asked)
         if not moments:
-            runs = history.runs_around(self._transaction, self._entry_id, asked.start, _AROUND)
-            return None, [explain_quiet(self._records, asked.start, asked.end, runs)]
+            return None, [self._explain_quiet(asked)]
         if not asked.day:
             exact = [moment for moment in moments if moment.fire_time == asked.instant]
             nearest = min(moments, key=lambda moment: abs(moment.fire_time - asked.instant))
@@ -261,6 +261,18 @@ class _Reader:
         runs = history.runs_around(self._transaction, self._entry_id, at, _AROUND)
         covering = history.suppressions_covering(self._transaction, self._entry_id, at)
         return explain_fire(self._records, moment, runs, covering)
+
+    def _explain_quiet(self, asked: _Asked) -> Explanation:
+        """Of entries whose fires no rule knows, a record may tell of one."""
+        runs = history.runs_around(self._transaction, self._entry_id, asked.start, _AROUND)
+        version = self._records.held_at(asked.end)
+        timing = version.definition.timing if version and version.definition else None
+        if version and timing and (timing.fixed_delay or timing.at_boot):
+            for record in history.suppressed(self._transaction, self._entry_id, _MOST_COUNTED, asked.start):
+                if record.first_fire_at < asked.end:
+                    held = self._version(record.version) or version
+                    return explain_suppressed(self._records, record.first_fire_at, held, record, runs)
+        return explain_quiet(self._records, asked.start, asked.end, runs)
 
     def _summarize(self, asked: _Asked, moments: Sequence[Fire | Run]) -> tuple[str, list[Explanation]]:
         """How they went, in numbers, and the first that did not go well in full."""

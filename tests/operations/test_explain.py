@@ -185,6 +185,22 @@ def test_a_calendar(context: Context, turned: Turned) -> None:
     assert only(explain(context, "daily", str(tomorrow))) == dropped  # the only one of its day
 
 
+def test_fires_that_no_rule_knows_beforehand(context: Context, turned: Turned) -> None:
+    story = Story(turned, every="5m", fixed_delay=True)
+    story.at(5)
+    story.ends(5)
+    assert only(explain(context, "story", minute(story, 5))).verdict == "succeeded"
+    between = only(explain(context, "story", minute(story, 7)))
+    assert between.verdict == "no fire"
+    assert f"the run before: run {story.run(5).id[:8]} of " in said(between)
+    story.edit(enabled=False)
+    story.at(26)
+    story.edit(enabled=True)
+    story.go()
+    counted = only(explain(context, "story", minute(story, 12)))
+    assert (counted.verdict, counted.headline) == ("suppressed", "it did not run: the entry was paused")
+
+
 # When is meant
 
 

@@ -465,6 +465,14 @@ def test_a_calendar_drops_it() -> None:
     assert commands(explanation) == ["calendar show holidays", "entry set backup --calendar-action next"]
 
 
+def test_a_calendar_that_was_edited_since_does_not_hide_the_record() -> None:
+    known = records()  # today nothing drops it
+    explanation = explain_fire(known, fire(known), [], [Suppressed("calendar")])
+    assert explanation.headline == "it did not run: its calendar drops it"
+    around = Suppressed("calendar", at("09 03:00"), at("11 03:00"), 2)  # of the days beside it
+    assert explain_fire(known, fire(known), [], [around]).verdict == "no record"
+
+
 def test_it_was_paused_by_hand_and_still_is_or_not() -> None:
     paused = version(2, "08 10:00", enabled=False, pause_note="moving house")
     still = replace(version(3, "09 10:00", enabled=False, description="x"), note="moving house")
@@ -565,7 +573,9 @@ def test_why_nobody_has_settled_a_fire(known: dict[str, Any], statements: list[s
 
 def test_an_edit_that_is_not_planned_yet() -> None:
     known = records(version(), version(2, "10 11:59:59", cron="0 5 * * *"), timer=BEHIND)
-    assert "11:59:59 version 2 by anna (cli) is not planned yet" in said(explain_fire(known, fire(known), [], []))
+    assert "11:59:59 version 2 by anna (cli) is not planned yet" in said(
+        explain_fire(known, fire(known), [], [])
+    )
 
 
 def test_a_fire_that_was_settled_and_is_forgotten() -> None:

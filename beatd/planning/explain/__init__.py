@@ -43,6 +43,7 @@ __all__ = [
     "explain_next",
     "explain_quiet",
     "explain_run",
+    "explain_suppressed",
     "fires_between",
 ]
 
@@ -93,9 +94,8 @@ def explain_fire(
 def _without_run(
     records: Records, fire: Fire, runs: Sequence[Run], suppressed: Sequence[Suppressed]
 ) -> Explanation:
-    for record in suppressed:
-        if (record.reason == "calendar") == fire.dropped and record.version == fire.version.number:
-            return explain_suppressed(records, fire.fire_time, fire.version, record, runs)
+    if (record := _counting(fire, suppressed)) is not None:
+        return explain_suppressed(records, fire.fire_time, fire.version, record, runs)
     if fire.fire_time > records.now or _is_due_later(records, fire):
         return explain_coming(records, fire.fire_time, fire.version)
     timer = records.timer
@@ -104,6 +104,17 @@ def _without_run(
     if (completed := _completed(records, fire.version, fire.fire_time, runs)) is not None:
         return completed
     return explain_no_record(records, fire.fire_time, fire.version)
+
+
+def _counting(fire: Fire, suppressed: Sequence[Suppressed]) -> Suppressed | None:
+    """The record that counts this fire. Those of several fires may lie around one that they do not count; and
+    the calendar may have been edited since."""
+    of_version = [record for record in suppressed if record.version == fire.version.number]
+    alike = (record for record in of_version if (record.reason == "calendar") == fire.dropped)
+    at_its_end = (
+        record for record in of_version if fire.fire_time in (record.first_fire_at, record.last_fire_at)
+    )
+    return next(alike, None) or next(at_its_end, None)
 
 
 def _is_due_later(records: Records, fire: Fire) -> bool:
