@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS ?= true
 unexport VIRTUAL_ENV UV_PYTHON UV_SYSTEM_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint wheel acceptance bench mutants environment servers lock clean
+.PHONY: help up test lint wheel acceptance simulation bench mutants environment servers lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ wheel: environment ## build the wheel, install it into an empty environment, run
 
 acceptance: environment servers ## the long form of the acceptance tests: minutes of real time, prints lateness
 	@$(BIN)/pytest tests/acceptance --acceptance $(ARGS)
+
+simulation: environment ## the long form of the simulated year and day, with chance worlds by the thousand
+	@$(BIN)/pytest tests/simulation --simulation --numprocesses 2 $(ARGS)
 
 bench: environment servers ## a storm of entries due in one second, beside raw loops and Celery beat
 	@$(BIN)/python benchmarks/storm.py $(ARGS)

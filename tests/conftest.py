@@ -37,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--acceptance", action="store_true", help="acceptance tests in their long form; they print lateness"
     )
+    parser.addoption("--simulation", action="store_true", help="simulated worlds in their long form")
 
 
 @pytest.fixture(scope="session")

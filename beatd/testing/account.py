@@ -19,8 +19,6 @@ from beatd.schedules.wallclock import instant_of
 #: A fire that nothing keeps from becoming a run but misfire, overlap and expiry.
 PLAIN = "plain"
 
-#: Further than a fire moves to a working day.
-_REACH = timedelta(days=60)
 _DAY = timedelta(days=1)
 _TICK = timedelta(microseconds=1)
 
@@ -99,13 +97,24 @@ def _rule_fires(
     if calendar is None:
         yield from ((fire_time, False) for fire_time in schedule.fire_times(after, until))
         return
-    reach = timedelta(0) if calendar.action == "drop" else _REACH
     moved: dict[datetime, bool] = {}
-    for fire_time in schedule.fire_times(after - reach, until + reach):
+    for fire_time in schedule.fire_times(*_reach(calendar, after, until)):
         instant = _moved(calendar, fire_time)
         if after < (instant or fire_time) <= until:
             moved[instant or fire_time] = instant is None
     yield from sorted(moved.items())
+
+
+def _reach(calendar: Calendared, after: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """The stretch from which fires may move to (after, until]: over holidays at its ends, and a day more."""
+    first, last = (instant.astimezone(calendar.timezone).date() - _DAY for instant in (after, until))
+    days_before = days_after = 1
+    while calendar.action == "next" and not calendar.dates.is_working_day(first):
+        first, days_before = first - _DAY, days_before + 1
+    last += 2 * _DAY
+    while calendar.action == "previous" and not calendar.dates.is_working_day(last):
+        last, days_after = last + _DAY, days_after + 1
+    return after - (days_before + 1) * _DAY, until + (days_after + 1) * _DAY
 
 
 def _moved(calendar: Calendared, fire_time: datetime) -> datetime | None:
@@ -149,7 +158,8 @@ def _certain(
     settled: datetime | None,
     version: Version,
 ) -> list[Fire]:
-    """Without a successor the node has settled what was due, and what lies before that."""
+    """Without a successor the node has settled what was due, and what lies before that; all of it where no
+    fire is left but such that a calendar drops."""
     if settled is None:
         due = [
             instant
@@ -157,5 +167,13 @@ def _certain(
             if fate == PLAIN and definition.timing.due_time(instant) <= world.took_at
         ]
         settled = due[-1] if due else version.since
+        if _only_drops_are_left(definition, settled):
+            settled = world.took_at
     begin = max(version.since, version.latest)
     return [Fire(version.version, instant, fate, begin < instant <= settled) for instant, fate in walked]
+
+
+def _only_drops_are_left(definition: Definition, after: datetime) -> bool:
+    if not definition.enabled or definition.paused_until is not None or definition.timing.fixed_delay:
+        return False
+    return definition.schedule.next_fire_time(after) is None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,6 +26,7 @@ from beatd.worker import arguments
 #: An instant: aware, or ISO 8601 text; without an offset, a wall time of the simulation's zone.
 Moment = datetime | str
 
+_GLOB = re.compile(r"[*?\[]")
 _INSTALLATION = "00000000-0000-4000-8000-000000000000"
 
 
@@ -53,8 +56,10 @@ class Simulation:
         self._seed = seed
         self._calendars: dict[str, DateSet] = {}
         self._surroundings = Surroundings(timezone, self._calendars, custom or {})
-        self._inventions: list[tuple[str, Invention]] = []
-        self._invention_of: dict[str, Invention] = {}
+        #: by name, and by glob, with a number that says which of two came later
+        self._inventions: dict[str, tuple[int, Invention]] = {}
+        self._globs: list[tuple[str, int, Invention]] = []
+        self._there: dict[str, Entry] = {}
         #: what is simulated: entries with all their versions, and what the node made of them
         self.world = World(self._instant("start", start), self._invent, _INSTALLATION)
 
@@ -118,7 +123,7 @@ class Simulation:
         invention = Invention(duration, outcome, stops_in)
         columns, definition = self._new(name, new_columns(name, options))
         self._invent_for(name, invention)
-        self.world.add(name, columns, definition)
+        self._there[name] = self.world.add(name, columns, definition)
 
     def load(self, *paths: str | Path) -> None:
         """Adds the entries of files, now. Raises InvalidInput with every finding, Conflict if a name is
@@ -137,7 +142,7 @@ class Simulation:
         if findings:
             raise InvalidInput(findings)
         for name, (columns, definition) in checked:
-            self.world.add(name, columns, definition)
+            self._there[name] = self.world.add(name, columns, definition)
 
     def edit(self, at: Moment, name: str, **options: Any) -> None:
         """Sets options of an entry; None unsets one. Raises NotFound, InvalidInput."""
@@ -145,7 +150,7 @@ class Simulation:
 
     def remove(self, at: Moment, name: str) -> None:
         """Removes an entry; its history stays. Raises NotFound."""
-        self._script(at, lambda: self.world.change(self._existing(name), {}, None))
+        self._script(at, partial(self._remove, name))
 
     def pause(self, at: Moment, name: str, *, until: Moment | None = None) -> None:
         """Pauses an entry, for the time being or until an instant of the database's time. Raises NotFound."""
@@ -264,7 +269,7 @@ class Simulation:
     # Entries
 
     def _new(self, name: str, written: Written) -> tuple[Mapping[str, Any], Definition]:
-        if self._find(name) is not None:
+        if name in self._there:
             raise Conflict(f"there is an entry {name!r} already: choose another name, or change that one")
         definition = self._checked(written, self.database_time)
         self._refuse_in_vain(definition, written, dict(written.columns), 0)
@@ -278,6 +283,10 @@ class Simulation:
         if differing:
             self._refuse_in_vain(definition, written, differing, entry.runs_made)
             self.world.change(entry, written.columns, definition)
+
+    def _remove(self, name: str) -> None:
+        self.world.change(self._existing(name), {}, None)
+        del self._there[name]
 
     def _checked(self, written: Written, created_at: datetime) -> Definition:
         findings = list(written.findings)
@@ -303,14 +312,10 @@ class Simulation:
         if finding is not None:
             raise InvalidInput([finding])
 
-    def _find(self, name: str) -> Entry | None:
-        there = (entry for entry in self.world.entries if entry.definition is not None)
-        return next((entry for entry in there if entry.name == name), None)
-
     def _existing(self, name: str) -> Entry:
-        found = self._find(name)
+        found = self._there.get(name)
         if found is None:
-            raise NotFound("entry", name, nearest(name, {entry.name for entry in self.world.entries}))
+            raise NotFound("entry", name, nearest(name, self._there))
         return found
 
     def _named(self, name: str | None) -> list[Entry]:
@@ -332,15 +337,12 @@ class Simulation:
         )
 
     def _invent_for(self, pattern: str, invention: Invention) -> None:
-        self._inventions.append((pattern, invention))
-        self._invention_of.clear()
+        number = len(self._inventions) + len(self._globs)
+        if _GLOB.search(pattern):
+            self._globs.append((pattern, number, invention))
+        self._inventions[pattern] = (number, invention)
 
     def _invention(self, name: str) -> Invention:
-        if name not in self._invention_of:
-            fitting = (
-                invention
-                for pattern, invention in reversed(self._inventions)
-                if pattern == name or fnmatchcase(name, pattern)
-            )
-            self._invention_of[name] = next(fitting, Invention())
-        return self._invention_of[name]
+        fitting = [(number, invention) for glob, number, invention in self._globs if fnmatchcase(name, glob)]
+        fitting.append(self._inventions.get(name, (-1, Invention())))
+        return max(fitting, key=itemgetter(0))[1]

@@ -16,7 +16,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from beatd.errors import BeatdError
 from beatd.schedules import format_duration, format_instant
-from beatd.testing import Simulation
+from beatd.testing import Simulation, between, chances
 
 #: Zones with shifts of half an hour, of two hours, at midnight, on Fridays, in Ramadan, and without any.
 ZONES = (
@@ -67,9 +67,14 @@ class Script:
     seed: int
     steps: tuple[Step, ...]
 
-    def play(self) -> Simulation:
-        """Steps that beatd refuses (a contradiction, an entry that would never fire) are left out."""
+    def simulation(self) -> Simulation:
+        """The world of this script, played to its end."""
         world = Simulation(self.start, seed=self.seed, custom=CUSTOM)
+        self.play(world)
+        return world
+
+    def play(self, world: Any) -> None:
+        """Steps that beatd refuses (a contradiction, an entry that would never fire) are left out."""
         for name, dates in CALENDARS.items():
             world.calendar(name, **dates)
         for step in sorted(self.steps, key=lambda step: step.at):
@@ -79,7 +84,6 @@ class Script:
             except BeatdError:
                 continue
         world.run_until(self.end)
-        return world
 
     def __repr__(self) -> str:
         lines = [f"world = Simulation({format_instant(self.start)!r}, seed={self.seed})"]
@@ -93,14 +97,23 @@ class Script:
         return "\n".join(lines)
 
 
-class Chance:
-    """Draws what entries and days are made of. `grain`: instants are whole multiples of it from the start."""
+#: What a fixed delay excludes; and, with it, a run may end twice, and the next be counted from either end.
+_NOT_DELAYED = {"overlap": None, "calendar_action": None, "lost_after": None}
 
-    def __init__(self, random: Random, start: datetime, span: timedelta, grain: timedelta) -> None:
+
+class Chance:
+    """Draws what entries and days are made of. `grain`: instants are whole multiples of it from the start.
+    `longest`: how long an outage, or a pause that somebody ends, lasts at the most.
+    """
+
+    def __init__(
+        self, random: Random, start: datetime, span: timedelta, grain: timedelta, longest: timedelta
+    ) -> None:
         self.random = random
         self.start = start
         self.span = span
         self.grain = grain
+        self.longest = longest
 
     def one_of(self, values: Sequence[Any]) -> Any:
         return values[self.random.randint(0, len(values) - 1)]
@@ -111,9 +124,9 @@ class Chance:
     def instant(self) -> datetime:
         return self.start + self.random.randint(1, self.span // self.grain - 1) * self.grain
 
-    def stretch(self, longest: timedelta) -> tuple[datetime, datetime]:
+    def stretch(self) -> tuple[datetime, datetime]:
         since = self.instant()
-        return since, since + self.random.randint(1, max(1, longest // self.grain)) * self.grain
+        return since, since + self.random.randint(1, max(1, self.longest // self.grain)) * self.grain
 
     # Entries
 
@@ -125,10 +138,12 @@ class Chance:
             options["timezone"] = self.one_of(ZONES)
         if not boot:
             options |= self._limits()
-        if not options.get("fixed_delay") and self.happens(0.2):
-            # with a fixed delay a run may end twice, and the next be counted from either end
+        options |= self.policies()
+        if options.get("fixed_delay"):
+            return {**options, **_NOT_DELAYED}
+        if self.happens(0.2):
             options["lost_after"] = self.one_of(["5m", "3h"])
-        return {**options, **self.policies()}
+        return options
 
     def _limits(self) -> dict[str, Any]:
         options: dict[str, Any] = {}
@@ -168,17 +183,49 @@ class Chance:
             "stops_in": self.one_of(["0s", "3s", "10s", "20m"]),
         }
 
+    def likely_tasks(self) -> dict[str, Any]:
+        """Tasks as they mostly are."""
+        longest = self.one_of(["2s", "3m", "40m", "5h"])
+        return {
+            "duration": between("0s", longest),
+            "outcome": chances(failed=0.03, lost=0.003),
+            "stops_in": between("0s", "20s"),
+        }
+
     # What happens
 
-    def event(self, names: Sequence[str], rules: Sequence[dict[str, Any]]) -> Step:
+    def event(self, names: Sequence[str], rules: Sequence[dict[str, Any]]) -> list[Step]:
         kind = self.one_of(_EVENTS)
-        return getattr(self, f"_{kind}")(self.one_of(names), rules)
+        if kind == "edit":
+            return [self._edit(self.one_of(names), rules)]
+        if kind in ("resume", "remove", "trigger"):
+            return [self._now(kind, self.one_of(names))]
+        if kind in ("outage", "workers_away"):
+            since, until = self.stretch()
+            return [Step(since, kind, (format_instant(since), format_instant(until)))]
+        if kind in ("pause", "pause_all"):
+            return self._paused(kind, [self.one_of(names)] if kind == "pause" else [])
+        if kind == "boot":
+            return [self._now("boot", self.one_of(HOSTS))]
+        if kind == "resume_all":
+            return [self._now("resume_all")]
+        by = format_duration(self.random.randint(1, 20) * self.grain)
+        return [self._now("set_clock", by if kind == "clock_ahead" else f"-{by}")]
+
+    def _paused(self, kind: str, names: list[str]) -> list[Step]:
+        """Until a time, until somebody resumes, or both; seldom for ever."""
+        since, until = self.stretch()
+        options = {"until": format_instant(self.instant())} if self.happens(0.4) else {}
+        steps = [Step(since, kind, (format_instant(since), *names), options)]
+        if until < self.start + self.span and self.happens(0.8):
+            steps.append(Step(until, kind.replace("pause", "resume"), (format_instant(until), *names)))
+        return steps
 
     def _edit(self, name: str, rules: Sequence[dict[str, Any]]) -> Step:
         changed = self.one_of(
             [
                 self.policies,
-                lambda: {"lost_after": None, **self.one_of(rules)},
+                lambda: {**_NOT_DELAYED, **self.one_of(rules)},
                 lambda: {"max_runs": self.one_of([None, 1, 3, 10])},
                 lambda: {"jitter": self.one_of([None, "10m"])},
                 lambda: {"calendar": self.one_of([None, "weekends", "stocktaking"])},
@@ -187,45 +234,6 @@ class Chance:
             ]
         )()
         return self._now("edit", name, **changed)
-
-    def _pause(self, name: str, rules: object) -> Step:
-        until = {"until": format_instant(self.instant())} if self.happens(0.5) else {}
-        return self._now("pause", name, **until)
-
-    def _resume(self, name: str, rules: object) -> Step:
-        return self._now("resume", name)
-
-    def _remove(self, name: str, rules: object) -> Step:
-        return self._now("remove", name)
-
-    def _trigger(self, name: str, rules: object) -> Step:
-        return self._now("trigger", name)
-
-    def _pause_all(self, name: str, rules: object) -> Step:
-        until = {"until": format_instant(self.instant())} if self.happens(0.5) else {}
-        return self._now("pause_all", **until)
-
-    def _resume_all(self, name: str, rules: object) -> Step:
-        return self._now("resume_all")
-
-    def _outage(self, name: str, rules: object) -> Step:
-        since, until = self.stretch(self.span / 4)
-        return Step(since, "outage", (format_instant(since), format_instant(until)))
-
-    def _workers_away(self, name: str, rules: object) -> Step:
-        since, until = self.stretch(self.span / 6)
-        return Step(since, "workers_away", (format_instant(since), format_instant(until)))
-
-    def _boot(self, name: str, rules: object) -> Step:
-        return self._now("boot", self.one_of(HOSTS))
-
-    def _clock_ahead(self, name: str, rules: object) -> Step:
-        by = self.random.randint(1, 20) * self.grain
-        return self._now("set_clock", format_duration(by))
-
-    def _clock_back(self, name: str, rules: object) -> Step:
-        by = self.random.randint(1, 20) * self.grain
-        return self._now("set_clock", f"-{format_duration(by)}")
 
     def _now(self, method: str, *arguments: Any, **options: Any) -> Step:
         at = self.instant()
@@ -295,11 +303,64 @@ STARTS = tuple(
 )
 
 
-def small(random: Random) -> Script:
+def small(random: Random, days: int = 5) -> Script:
     """A few entries and a few events in some days."""
     start = STARTS[random.randint(0, len(STARTS) - 1)]
-    chance = Chance(random, start, timedelta(days=random.randint(1, 5)), timedelta(minutes=15))
+    span = timedelta(days=random.randint(1, days))
+    chance = Chance(random, start, span, timedelta(minutes=15), span / 4)
     names = [f"e{number}" for number in range(1, random.randint(1, 3) + 1)]
     steps = [Step(start, "add", (name,), {**chance.entry(FREQUENT), **chance.tasks()}) for name in names]
-    steps += [chance.event(names, FREQUENT) for _ in range(random.randint(0, 6))]
+    for _ in range(random.randint(0, 6)):
+        steps += chance.event(names, FREQUENT)
     return Script(start, start + chance.span, random.randint(0, 3), tuple(steps))
+
+
+def year(random: Random, entries: int, days: int = 365) -> Script:
+    """Entries of every kind through a year, most of them seldom: an entry of every minute would have 525,600
+    fires, so there is one of every five minutes and a third that fire several times a day.
+    """
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    chance = Chance(random, start, timedelta(days=days), timedelta(minutes=15), timedelta(days=1))
+    rules = [({"cron": "*/5 * * * *"},), *[FREQUENT] * (entries // 3)]
+    rules += [SELDOM] * (entries - len(rules))
+    return _large(chance, rules, events=3 * entries, new=entries // 10)
+
+
+def day(random: Random, entries: int) -> Script:
+    """A day of very many entries, most of them hourly or daily, some of every minute or less."""
+    start = datetime(2026, 10, 24, 12, tzinfo=UTC)
+    chance = Chance(random, start, timedelta(days=1), timedelta(seconds=30), timedelta(minutes=30))
+    rules = [DENSE] * (entries // 20) + [FREQUENT] * (entries - entries // 20)
+    return _large(chance, rules, events=entries // 5, new=entries // 50)
+
+
+#: Rules that fire every few minutes.
+DENSE: tuple[dict[str, Any], ...] = (
+    {"cron": "* * * * *"},
+    {"cron": "*/10 * * * *"},
+    {"cron": "15,45 * * * * *"},
+    {"cron": "H/15 * * * *"},
+    {"cron": "*/5 0-6 * * *"},
+    {"every": "100s"},
+    {"every": "5m", "fixed_delay": True},
+)
+
+
+def _large(chance: Chance, rules: Sequence[Sequence[dict[str, Any]]], events: int, new: int) -> Script:
+    """`new` of the entries come later. What touches all entries happens forty times at the most."""
+    names = [f"e{number}" for number in range(1, len(rules) + 1)]
+    steps = []
+    for name, some in zip(names, rules, strict=True):
+        at = chance.start if len(steps) >= new else chance.instant()
+        steps.append(Step(at, "add", (name,), {**chance.entry(some), **chance.likely_tasks()}))
+    left = 40
+    for _ in range(events):
+        event = chance.event(names, FREQUENT)
+        of_everything = event[0].method in _OF_EVERYTHING
+        if left or not of_everything:
+            steps += event
+        left -= min(left, of_everything)
+    return Script(chance.start, chance.start + chance.span, chance.random.randint(0, 1000), tuple(steps))
+
+
+_OF_EVERYTHING = frozenset({"outage", "workers_away", "pause_all", "resume_all", "set_clock", "boot"})

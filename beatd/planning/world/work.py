@@ -109,9 +109,7 @@ class Work:
             if run.expires_at is not None:
                 closed_at = run.expires_at + EXPIRY_SLACK
                 self._deadlines.put(closed_at, partial(self._expire, run, "published", _UNSTARTED))
-        elif run.expires_at is not None and run.expires_at <= self._clock.now:
-            self.finish(run, "expired", None)
-        else:
+        elif run.expires_at is None or run.expires_at > self._clock.now:
             self._start(run)
 
     def _start(self, run: Run) -> None:
