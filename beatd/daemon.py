@@ -45,8 +45,9 @@ from beatd.dispatch.takeover import this_process
 from beatd.dispatch.upkeep import Upkeep
 from beatd.dispatch.zonedata import zone_data
 from beatd.errors import BeatdError, DatabaseUnavailable, FieldError, InvalidInput, SchemaMismatch
+from beatd.operations.context import Factories
 from beatd.planning.timing import Surroundings, forget
-from beatd.schedules import CustomFactory, load_factories
+from beatd.schedules import CustomFactory
 from beatd.store import runs, schema, timers
 from beatd.store.engine import Database
 from beatd.store.listener import Listener
@@ -95,7 +96,7 @@ def _loaded(settings: Settings) -> tuple[Any, Mapping[str, CustomFactory]]:
     """What the settings name of the operator's own code: Celery app, triggers. Raises InvalidInput."""
     app = configured_app(settings)
     try:
-        return app, load_factories(settings.schedules.custom)
+        return app, dict(Factories(settings.schedules.custom))
     except FieldError as finding:
         raise InvalidInput([finding]) from finding
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from beatd.config import Settings
@@ -44,7 +47,8 @@ class Factories(Mapping[str, CustomFactory]):
     def __getitem__(self, name: str) -> CustomFactory:
         """Raises FieldError where it cannot be imported here."""
         if name not in self._loaded:
-            self._loaded |= load_factories({name: self._paths[name]})
+            with _working_directory_on_path():
+                self._loaded |= load_factories({name: self._paths[name]})
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -52,6 +56,20 @@ class Factories(Mapping[str, CustomFactory]):
 
     def __len__(self) -> int:
         return len(self._paths)
+
+
+@contextmanager
+def _working_directory_on_path() -> Iterator[None]:
+    """As for `celery.app`, and `celery --app`: a project need not be installed."""
+    here = str(Path.cwd())
+    if here in sys.path:
+        yield
+        return
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
 
 
 @dataclass(frozen=True, slots=True)

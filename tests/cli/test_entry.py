@@ -272,3 +272,15 @@ def test_every_schedule_and_policy_has_its_flags(beatd: Beatd) -> None:
     refused = beatd("entry", "set", "sun", "--max-runs", "0", "--latitude", "91", status=2).stderr
     assert "beatd: max_runs: 0: a whole number from 1" in refused
     assert "beatd: latitude: '91'" in refused
+
+
+def test_a_project_in_the_working_directory_may_make_triggers(beatd: Beatd) -> None:
+    (beatd.home / "rules_of_the_shop.py").write_text(
+        "from apscheduler.triggers.cron import CronTrigger\n\n"
+        "def office(hour, timezone=None):\n    return CronTrigger(hour=hour, timezone=timezone)\n"
+    )
+    (beatd.home / "beatd.toml").write_text('[schedules]\ncustom = { office = "rules_of_the_shop:office" }\n')
+    flags = ("--custom", "office", "--custom-args", '{"hour": 9}', "--shell", "x")
+    added = beatd("--config", "beatd.toml", "entry", "add", "open", *flags).stdout
+    assert "as custom schedule 'office' says with {\"hour\": 9}, UTC" in added
+    assert added.count(" 09:00 UTC") == 4
