@@ -71,8 +71,8 @@ def backfill(
     before. `missing` leaves out fires that have a run which succeeded or may still. They never expire, and
     may be made of a paused entry. Raises NotFound, InvalidInput if the entry is broken, FieldError.
     """
-    with context.database.write() as transaction:
-        entry = existing(transaction, name, lock=True)
+    with context.database.read() if dry_run else context.database.write() as transaction:
+        entry = existing(transaction, name, lock=not dry_run)
         definition = definition_of(context.surroundings(transaction), entry)
         now = context.database.now(transaction)
         _require_fires(entry, definition)
