@@ -9,17 +9,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from beatd.planning.definition import Definition
 from beatd.planning.world import Entry, Run, Version, World
 from beatd.schedules import Calendared, IntervalSchedule, Limited, Schedule
-from beatd.schedules.wallclock import instant_of
 
 #: A fire that nothing keeps from becoming a run but misfire, overlap and expiry.
 PLAIN = "plain"
 
-_DAY = timedelta(days=1)
 _TICK = timedelta(microseconds=1)
 
 
@@ -65,7 +63,7 @@ def _walk(
     if not definition.timing.fixed_delay:
         yield from _rule_fires(definition.schedule, after, until, None)
         return
-    # a delay counts from the end of the newest run; from a run's fire to the ends of all there are no fires
+    # A delay counts from the end of the newest run; from a run's fire to the ends of all there are no fires.
     anchor, idle_from = None, after
     for run in scheduled:
         if run.fire_time > until:
@@ -73,7 +71,7 @@ def _walk(
         yield from _rule_fires(definition.schedule, idle_from, run.fire_time, anchor)
         if run.finished_at is None:
             return
-        anchor, idle_from = run.finished_at, max(idle_from, run.finished_at)
+        anchor, idle_from = run.finished_at, max(idle_from, run.finished_at - _TICK)
     yield from _rule_fires(definition.schedule, idle_from, until, anchor)
 
 
@@ -94,41 +92,16 @@ def _rule_fires(
         return
     if anchor is not None and isinstance(schedule, IntervalSchedule):
         schedule = IntervalSchedule(schedule.every, anchor)
-    if calendar is None:
-        yield from ((fire_time, False) for fire_time in schedule.fire_times(after, until))
+    if calendar is not None and calendar.action != "drop":
+        # where a fire moves to is the calendar's own matter
+        yield from ((fire_time, False) for fire_time in calendar.fire_times(after, until))
         return
-    moved: dict[datetime, bool] = {}
-    for fire_time in schedule.fire_times(*_reach(calendar, after, until)):
-        instant = _moved(calendar, fire_time)
-        if after < (instant or fire_time) <= until:
-            moved[instant or fire_time] = instant is None
-    yield from sorted(moved.items())
+    for fire_time in schedule.fire_times(after, until):
+        yield fire_time, calendar is not None and calendar.dates.has(_day(calendar, fire_time))
 
 
-def _reach(calendar: Calendared, after: datetime, until: datetime) -> tuple[datetime, datetime]:
-    """The stretch from which fires may move to (after, until]: over holidays at its ends, and a day more."""
-    first, last = (instant.astimezone(calendar.timezone).date() - _DAY for instant in (after, until))
-    days_before = days_after = 1
-    while calendar.action == "next" and not calendar.dates.is_working_day(first):
-        first, days_before = first - _DAY, days_before + 1
-    last += 2 * _DAY
-    while calendar.action == "previous" and not calendar.dates.is_working_day(last):
-        last, days_after = last + _DAY, days_after + 1
-    return after - (days_before + 1) * _DAY, until + (days_after + 1) * _DAY
-
-
-def _moved(calendar: Calendared, fire_time: datetime) -> datetime | None:
-    """Where a fire moves to under a calendar; None where it is dropped."""
-    wall = fire_time.astimezone(calendar.timezone)
-    day = wall.date()
-    if not calendar.dates.has(day):
-        return fire_time
-    if calendar.action == "drop":
-        return None
-    step = _DAY if calendar.action == "next" else -_DAY
-    while not calendar.dates.is_working_day(day):
-        day += step
-    return instant_of(datetime.combine(day, wall.time()), calendar.timezone)
+def _day(calendar: Calendared, fire_time: datetime) -> date:
+    return fire_time.astimezone(calendar.timezone).date()
 
 
 def _fate(world: World, definition: Definition, instant: datetime, *, dropped: bool) -> str:

@@ -52,8 +52,8 @@ def accounted_once(world: World, entry: Entry) -> Iterator[str]:
     """Every fire of every version in its validity is a run or is counted in a record with its reason, and is
     so once; no other fire is.
     """
-    if world.clock.set_back and any(v.definition and v.definition.timing.fixed_delay for v in entry.versions):
-        return  # a delay that is measured by a clock that is set back is anything
+    if _cannot_be_told(world, entry):
+        return
     expected = fires(world, entry)
     loose = bool(world.clock.set_back)
     runs = {(run.version, run.fire_time) for run in entry.runs if run.scheduled}
@@ -115,7 +115,11 @@ def fires_increase(world: World, entry: Entry) -> Iterator[str]:
 def nothing_early(world: World, entry: Entry) -> Iterator[str]:
     """No run is published before its due time, and its due time is not before its fire time."""
     for run in entry.runs:
-        if run.due_time < run.fire_time or (run.published_at is not None and run.published_at < run.due_time):
+        if run.due_time < run.fire_time:
+            yield f"{_run(run)} was due {run.due_time}"
+        if any(step >= run.recorded_real for step in world.clock.set_back):
+            continue  # it may have been published again since
+        if run.published_at is not None and run.published_at < run.due_time:
             yield f"{_run(run)} was due {run.due_time} and published {run.published_at}"
 
 
@@ -206,6 +210,18 @@ INVARIANTS: tuple[Invariant, ...] = (
 
 
 # Records against fires
+
+
+def _cannot_be_told(world: World, entry: Entry) -> bool:
+    """What a fixed delay comes to where the clock was set back, or where a run counted as lost and ended."""
+    delayed = any(v.definition is not None and v.definition.timing.fixed_delay for v in entry.versions)
+    return delayed and (bool(world.clock.set_back) or any(_outlived(run) for run in entry.runs))
+
+
+def _outlived(run: Run) -> bool:
+    if run.started_real is None or run.finished_real is None:
+        return False
+    return run.finished_real - run.started_real > run.definition.policies.lost_after
 
 
 def _matched(left: list[Fire], records: list[Suppressed]) -> Iterator[str]:

@@ -120,15 +120,18 @@ class World:
         return run
 
     def pause_all(self, until: datetime | None = None) -> None:
-        """`until` is the database's time. Fires of this very instant are in it, unless they were taken."""
-        taken = _TICK if self.looked_real == self.clock.real else timedelta(0)
-        self.pauses.append(Pause(self.clock.now + taken, until))
+        """`until` is the database's time."""
+        self.pauses.append(Pause(self._not_looked_at(), until))
         self._unpark()
 
     def resume_all(self) -> None:
-        now = self.clock.now
-        self.pauses = [replace(pause, until=now) if pause.covers(now) else pause for pause in self.pauses]
+        now, end = self.clock.now, self._not_looked_at()
+        self.pauses = [replace(pause, until=end) if pause.covers(now) else pause for pause in self.pauses]
         self._unpark()
+
+    def _not_looked_at(self) -> datetime:
+        """Now, or the moment after, where the node has settled the fires of this very instant."""
+        return self.clock.now + (_TICK if self.looked_real == self.clock.real else timedelta(0))
 
     # The node
 
@@ -165,7 +168,7 @@ class World:
             pass
         self.looked_real = self.clock.real
         if self.open_pause is None:
-            self.took_at = self.clock.latest
+            self.took_at = max(self.took_at, self.clock.now)
 
     def _pass(self) -> bool:
         """One pass; False if there was nothing to do."""
