@@ -208,12 +208,11 @@ def _mariadb(columns: Sequence[str]) -> list[str]:
     # BINARY: an edit of letter case or trailing blanks is an edit
     same = " AND ".join(f"BINARY NEW.`{name}` <=> BINARY OLD.`{name}`" for name in compared)
 
-    def record(row: str, version: str, operation: str, changed_at: str, days: str) -> str:
+    def record(row: str, version: str, operation: str, changed_at: str) -> str:
         pairs = ", ".join(f"'{name}', {row}.`{name}`" for name in columns)
         definition = f"JSON_OBJECT({pairs})"
         if _CALENDARED in columns:
-            # COMPACT: a subselect's JSON would count as mere text
-            definition = f"JSON_INSERT({definition}, '$.calendar_days', JSON_COMPACT({days}))"
+            definition = f"JSON_INSERT({definition}, '$.calendar_days', JSON_COMPACT(days))"
         return f"""
     INSERT INTO entry_versions (entry_id, version, name, operation, definition, changed_at, changed_by)
     VALUES ({row}.id, {version}, {row}.name, '{operation}', {definition}, {changed_at}, SESSION_USER());
@@ -222,29 +221,31 @@ def _mariadb(columns: Sequence[str]) -> list[str]:
     # Whoever gives an entry a calendar locks it beforehand, and sees no other than the newest. All other
     # edits take over what the version before says: to lock the calendar now, with the entry in hand, would
     # be a deadlock with an edit of it, which goes the other way.
-    found = f"({_calendar_days('NEW.calendar', 'JSON_OBJECT')} LOCK IN SHARE MODE)"
-    before = (
-        "(SELECT JSON_QUERY(definition, '$.calendar_days') FROM entry_versions "
-        "WHERE entry_id = OLD.id AND version = OLD.version LOCK IN SHARE MODE)"
-    )
-    same_calendar = "BINARY NEW.calendar <=> BINARY OLD.calendar"
-    either = f"IF({same_calendar} AND NEW.{_CALENDARED} = OLD.{_CALENDARED}, {before}, {found})"
-    declared = on_insert = on_update = ""
+    declared_lock = lock = lock_new = declared = find = take_over = find_new = ""
     if _CALENDARED in columns:
-        locked = "SELECT COUNT(*) INTO found FROM calendars WHERE name = NEW.calendar LOCK IN SHARE MODE;"
-        declared = "\n    DECLARE found INT;"
-        on_insert = f"\n    {locked}"
-        on_update = f"\n    IF NOT ({same_calendar}) THEN\n        {locked}\n    END IF;"
+        same_calendar = "BINARY NEW.calendar <=> BINARY OLD.calendar"
+        declared_lock = "\n    DECLARE found INT;"
+        lock = "\n    SELECT COUNT(*) INTO found FROM calendars WHERE name = NEW.calendar LOCK IN SHARE MODE;"
+        lock_new = f"\n    IF NOT ({same_calendar}) THEN{lock}\n    END IF;"
+        declared = "\n    DECLARE days LONGTEXT CHARACTER SET utf8mb4;"
+        find = f"\n    SET days = ({_calendar_days('NEW.calendar', 'JSON_OBJECT')} LOCK IN SHARE MODE);"
+        take_over = """
+    SET days = (SELECT JSON_QUERY(definition, '$.calendar_days') FROM entry_versions
+                WHERE entry_id = OLD.id AND version = OLD.version LOCK IN SHARE MODE);"""
+        find_new = f"""
+    IF {same_calendar} AND NEW.{_CALENDARED} = OLD.{_CALENDARED} THEN{take_over}
+    ELSE{find}
+    END IF;"""
 
     return [
         f"""
-CREATE OR REPLACE TRIGGER beatd_entries_before_insert BEFORE INSERT ON entries FOR EACH ROW BEGIN{declared}
+CREATE OR REPLACE TRIGGER beatd_entries_before_insert BEFORE INSERT ON entries FOR EACH ROW BEGIN{declared_lock}
     SET NEW.version = 1;
     SET NEW.created_at = UTC_TIMESTAMP(6);
-    SET NEW.updated_at = NEW.created_at;{on_insert}
+    SET NEW.updated_at = NEW.created_at;{lock}
 END""",
         f"""
-CREATE OR REPLACE TRIGGER beatd_entries_before_update BEFORE UPDATE ON entries FOR EACH ROW BEGIN{declared}
+CREATE OR REPLACE TRIGGER beatd_entries_before_update BEFORE UPDATE ON entries FOR EACH ROW BEGIN{declared_lock}
     SET NEW.id = OLD.id;
     SET NEW.created_at = OLD.created_at;
     SET NEW.version = OLD.version;
@@ -252,18 +253,18 @@ CREATE OR REPLACE TRIGGER beatd_entries_before_update BEFORE UPDATE ON entries F
     IF NOT ({same}) THEN
         SET NEW.version = OLD.version + 1;
         SET NEW.updated_at = UTC_TIMESTAMP(6);
-    END IF;{on_update}
+    END IF;{lock_new}
 END""",
         f"""
-CREATE OR REPLACE TRIGGER beatd_entries_insert AFTER INSERT ON entries FOR EACH ROW BEGIN{record("NEW", "1", "insert", "NEW.updated_at", found)}
+CREATE OR REPLACE TRIGGER beatd_entries_insert AFTER INSERT ON entries FOR EACH ROW BEGIN{declared}{find}{record("NEW", "1", "insert", "NEW.updated_at")}
 END""",
         f"""
-CREATE OR REPLACE TRIGGER beatd_entries_update AFTER UPDATE ON entries FOR EACH ROW BEGIN
-IF NEW.version <> OLD.version THEN{record("NEW", "NEW.version", "update", "NEW.updated_at", either)}
+CREATE OR REPLACE TRIGGER beatd_entries_update AFTER UPDATE ON entries FOR EACH ROW BEGIN{declared}
+IF NEW.version <> OLD.version THEN{find_new}{record("NEW", "NEW.version", "update", "NEW.updated_at")}
 END IF;
 END""",
         f"""
-CREATE OR REPLACE TRIGGER beatd_entries_delete AFTER DELETE ON entries FOR EACH ROW BEGIN{record("OLD", "OLD.version + 1", "delete", "UTC_TIMESTAMP(6)", before)}
+CREATE OR REPLACE TRIGGER beatd_entries_delete AFTER DELETE ON entries FOR EACH ROW BEGIN{declared}{take_over}{record("OLD", "OLD.version + 1", "delete", "UTC_TIMESTAMP(6)")}
 END""",
     ]
 

@@ -263,6 +263,67 @@ def test_an_entry_is_given_a_calendar_that_is_being_edited(
 
 
 @servers
+@pytest.mark.parametrize(
+    "given", [insert("new", "open"), "UPDATE entries SET calendar = 'open' WHERE name = 'none'"]
+)
+def test_who_gives_a_calendar_that_is_being_edited_waits_with_empty_hands(
+    database: Database,
+    entry_ids: dict[str, int],
+    two_operators: tuple[Operator, Operator],
+    waits: Callable[[], bool],
+    given: str,
+) -> None:
+    """Otherwise the two would wait for each other."""
+    one, other = two_operators
+    one.type("BEGIN")
+    one.type("UPDATE calendars SET country = 'FR'")
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(other.type, given)
+        eventually(waits)
+        one.type("UPDATE calendars SET country = 'IT'")
+        one.type("COMMIT")
+        second.result(timeout=20)
+    assert days(database, "new" if "new" in given else "none")[-1] == EMPTY | {"country": "IT"}
+    assert days(database, "open")[-1] == EMPTY | {"country": "IT"}
+
+
+@servers
+def test_an_entry_that_is_not_committed_is_not_passed_over_among_many(
+    database: Database,
+    two_operators: tuple[Operator, Operator],
+    waits: Callable[[], bool],
+) -> None:
+    """Where most entries name the calendar the database may choose to read them all."""
+    one, other = two_operators
+    for n in range(40):
+        one.type(insert(f"job {n}", "there"))
+    one.type("BEGIN")
+    one.type(insert("new", "there"))
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(other.type, "INSERT INTO calendars (name) VALUES ('there')")
+        eventually(lambda: second.done() or waits())
+        one.type("COMMIT")
+        second.result(timeout=20)
+    assert days(database, "new") == days(database, "job 0") == [None, EMPTY]
+
+
+@servers
+def test_a_transaction_that_looked_before_an_edit_sees_it_when_it_edits(
+    database: Database, entry_ids: dict[str, int], two_operators: tuple[Operator, Operator]
+) -> None:
+    one, other = two_operators
+    one.type("BEGIN")
+    one.type("SELECT * FROM entries, calendars, entry_versions")
+    other.type("UPDATE calendars SET country = 'FR'")
+    one.type("UPDATE entries SET queue = 'slow' WHERE name = 'open'")
+    one.type("UPDATE entries SET calendar = 'open' WHERE name = 'none'")
+    one.type(insert("new", "open"))
+    one.type("COMMIT")
+    assert [found["country"] for found in days(database, "open")] == ["DE", "FR", "FR"]
+    assert days(database, "none")[-1] == days(database, "new")[-1] == EMPTY | {"country": "FR"}
+
+
+@servers
 def test_an_entry_in_other_hands_is_waited_for(
     database: Database,
     entry_ids: dict[str, int],
@@ -272,12 +333,12 @@ def test_an_entry_in_other_hands_is_waited_for(
     """Who has the entry goes on with it, however often, while the calendar's edit waits for him."""
     one, other = two_operators
     one.type("BEGIN")
-    one.type("UPDATE entries SET queue = 'a' WHERE name = 'open'")
+    one.type("SELECT id FROM entries WHERE name = 'open' FOR UPDATE")
     with ThreadPoolExecutor(1) as pool:
         calendar = pool.submit(other.type, "UPDATE calendars SET country = 'FR'")
         eventually(waits)
+        one.type("UPDATE entries SET queue = 'a' WHERE name = 'open'")
         one.type("UPDATE entries SET queue = 'b' WHERE name = 'open'")
-        one.type("UPDATE entries SET calendar = NULL WHERE name = 'none'")
         one.type("COMMIT")
         calendar.result(timeout=20)
     countries = [found["country"] for found in days(database, "open")]
