@@ -146,9 +146,13 @@ def show(context: Context, name: str) -> Entry:
 def versions(context: Context, name: str) -> list[Version]:
     """Newest first; also of an entry that was removed. Raises NotFound."""
     with context.database.read() as transaction:
-        stored = versions_of(transaction, name)
+        return told(versions_of(transaction, name))
+
+
+def told(stored: Sequence[history.StoredVersion]) -> list[Version]:
+    """What each of an entry's versions, newest first, changed."""
     previous: dict[str, Any] = {}
-    told = []
+    found = []
     for version in reversed(stored):
         columns = {} if version.operation == "delete" else columns_of(version)
         changes = option_changes(previous, columns) if version.operation == "update" else {}
@@ -156,7 +160,7 @@ def versions(context: Context, name: str) -> list[Version]:
         held = previous.get("calendar_days"), columns["calendar_days"]
         if version.operation == "update" and "calendar" not in changes and held[0] != held[1]:
             changes["calendar_days"] = held
-        told.append(
+        found.append(
             Version(
                 version.version,
                 version.operation,
@@ -168,7 +172,7 @@ def versions(context: Context, name: str) -> list[Version]:
             )
         )
         previous = columns
-    return told[::-1]
+    return found[::-1]
 
 
 def remark(context: Context, name: str) -> str | None:

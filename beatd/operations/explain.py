@@ -13,9 +13,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from beatd.operations.context import Context
-from beatd.operations.entries import columns_of, versions_of
+from beatd.operations.entries import columns_of, told, versions_of
 from beatd.operations.moments import Moment, ago
-from beatd.operations.options import option_changes
 from beatd.planning.explain import (
     Explanation,
     Fire,
@@ -153,13 +152,10 @@ def _records(
     surroundings = context.surroundings(transaction)
     reader = definitions.Definitions(surroundings, arguments.check)
     read = reader.get(transaction, [(version.entry_id, version.version) for version in stored])
-    versions: list[Version] = []
-    before: dict[str, Any] = {}
-    for version in reversed(stored):
-        columns = {} if version.operation == "delete" else columns_of(version)
-        parsed = read[version.entry_id, version.version]
-        versions.append(_version(version, parsed, before, columns))
-        before = columns
+    versions = [
+        _version(version, read[version.entry_id, version.version], changed.changes)
+        for version, changed in zip(reversed(stored), reversed(told(stored)), strict=True)
+    ]
     nodes = health.known_nodes(transaction)
     lately = now - context.node_timeout
     return Records(
@@ -175,12 +171,9 @@ def _records(
 
 
 def _version(
-    stored: StoredVersion,
-    parsed: definitions.Version,
-    before: Mapping[str, Any],
-    columns: Mapping[str, Any],
+    stored: StoredVersion, parsed: definitions.Version, changes: Mapping[str, tuple[Any, Any]]
 ) -> Version:
-    changes = option_changes(before, columns) if stored.operation == "update" else {}
+    columns = {} if parsed.deleted else columns_of(stored)
     return Version(
         number=stored.version,
         since=stored.changed_at,

@@ -185,6 +185,27 @@ def test_a_calendar(context: Context, turned: Turned) -> None:
     assert only(explain(context, "daily", str(tomorrow))) == dropped  # the only one of its day
 
 
+def test_an_edit_of_the_calendar_is_told_and_does_not_change_the_past(
+    context: Context, turned: Turned
+) -> None:
+    tomorrow = turned.now().date() + timedelta(days=1)
+    calendars.add(context, "off", {"dates": "2000-01-01"})
+    entries.add(context, "daily", {"cron": "0 3 * * *", "shell": "x", "calendar": "off"})
+    dispatcher = turned.dispatcher()
+    dispatcher.run_once()
+    calendars.change(context, "off", {"dates": str(tomorrow)})
+    dispatcher.run_once()
+    turned.turn(days=3)
+    for _ in range(4):
+        dispatcher.run_once()
+    dropped = only(explain(context, "daily", f"{tomorrow}T03:00"))
+    assert dropped.headline == "it did not run: its calendar drops it"
+    early = only(explain(context, "daily", turned.now() - timedelta(days=300)))
+    assert early.verdict == "no entry"
+    quiet = only(explain(context, "daily", f"{tomorrow}T04:00"))
+    assert "of version 2: at 03:00 every day, UTC, except on the days of calendar 'off'" in said(quiet)
+
+
 def test_fires_that_no_rule_knows_beforehand(context: Context, turned: Turned) -> None:
     story = Story(turned, every="5m", fixed_delay=True)
     story.at(5)
