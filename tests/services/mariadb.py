@@ -19,6 +19,8 @@ class MariaDB(Server):
     def prepare(self) -> None:
         self.data = self.folder / "data"
         options = ["--auth-root-authentication-method=normal", "--skip-test-db", *_user()]
+        # two that are set up at once would share names in /tmp
+        options.append(f"--tmpdir={self.data.parent}")
         self.run([program("mariadb-install-db"), "--no-defaults", f"--datadir={self.data}", *options])
 
     def launch(self) -> subprocess.Popen[bytes]:
