@@ -158,6 +158,8 @@ def test_the_expression_stays_as_written_and_equal_values_are_equal_rules() -> N
 
 def test_a_name_changes_nothing_else() -> None:
     assert parse("*/5 3 L * THU", "one") == parse("*/5 3 L * THU", "other") == parse_cron("*/5 3 L * 4", ZONE)
+    # Entries are many and rules are few: what names do not change is kept once.
+    assert parse("*/5 3 L * *", "one") is parse("*/5 3 L * *", "other")
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,12 @@ def test_a_monstrous_expression_is_refused_in_a_short_line() -> None:
     with pytest.raises(FieldError) as refusal:
         parse_cron("1" * 100_000 + " * * * *", UTC_ZONE)
     assert len(str(refusal.value)) < 200
+    assert refusal.value.problem == "has 100008 characters; at most 1000 are read"
+    longest = ",".join(["10"] * 331) + " * * * *"
+    assert len(longest) == 1000
+    assert parse_cron(longest, UTC_ZONE).minutes == (10,)
+    with pytest.raises(FieldError, match="has 1001 characters"):
+        parse_cron(longest.rjust(1001), UTC_ZONE)
 
 
 @pytest.mark.parametrize(
