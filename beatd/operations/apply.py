@@ -136,7 +136,7 @@ class Comparison:
                 calendars.delete(context, transaction, unused.name)
 
     def _require_calendars(self, transaction: Transaction) -> None:
-        there = calendar_store.read_all(transaction)
+        there = calendar_store.read_all(transaction, lock=True)
         known = [(new.name, old) for old, new in self._calendars]
         known += [(old.name, old) for old in self._removed_calendars]
         for name, before in known:

@@ -98,7 +98,7 @@ def change(
     Raises NotFound, InvalidInput.
     """
     with context.database.write() as transaction:
-        before = existing(transaction, name)
+        before = existing(transaction, name, lock=True)
         after = _changed(before, options, add_dates, drop_dates)
         if not changes(before, after):
             return _view(transaction, before)
@@ -222,9 +222,9 @@ def _audit(
     writing.audit(context, transaction, f"calendar {action}", {"calendar": name, **changes})
 
 
-def existing(transaction: Transaction, name: str) -> StoredCalendar:
+def existing(transaction: Transaction, name: str, *, lock: bool = False) -> StoredCalendar:
     """Raises NotFound."""
-    known = store.read_all(transaction)
+    known = store.read_all(transaction, lock=lock)
     if name not in known:
         raise NoCalendar(name, known)
     return known[name]

@@ -79,9 +79,11 @@ def _date_set(dates: str | None, weekdays: str | None, country: str | None, regi
     return parse_date_set(dates, weekdays, country, region)
 
 
-def read_all(transaction: Transaction) -> dict[str, StoredCalendar]:
-    """All calendars by name, in the order of names."""
+def read_all(transaction: Transaction, *, lock: bool = False) -> dict[str, StoredCalendar]:
+    """All calendars by name, in the order of names; with `lock` nobody else changes them meanwhile."""
     query = select(*(calendars.c[name] for name in CALENDAR_COLUMNS)).order_by(calendars.c.name)
+    if lock:
+        query = query.with_for_update()
     return {row.name: StoredCalendar(*row) for row in transaction.execute(query)}
 
 
