@@ -272,6 +272,52 @@ def test_a_fire_moved_into_a_gap_comes_at_its_end_and_into_a_fold_the_first_time
 
 
 @pytest.mark.parametrize(
+    ("gap", "expected"), [("run_after", "2026-03-30T00:30Z"), ("skip", "2027-03-29T00:30Z")]
+)
+def test_a_time_that_is_skipped_and_not_made_up_for_is_not_moved_either(gap: str, expected: str) -> None:
+    rule = parse_cron("30 2 29 3 *", BERLIN, dst_gap=gap)
+    schedule = Calendared(rule, parse_date_set(None, "sun"), "next", BERLIN)
+    assert schedule.next_fire_time(utc("2026-01-01T00:00Z")) == utc(expected)
+
+
+def test_of_a_night_with_two_passes_the_earlier_wall_time_moves_first() -> None:
+    """On Sunday 02:50 in the first pass, 02:20 in the second."""
+    twice = Limited(
+        IntervalSchedule(timedelta(minutes=30), utc("2026-10-25T00:50Z"), include_anchor=True),
+        end_at=utc("2026-10-25T01:20Z"),
+    )
+    schedule = Calendared(twice, parse_date_set(None, "sun"), "next", BERLIN)
+    assert shown(schedule.fire_times(utc("2026-10-24T00:00Z")), 3) == [
+        "Mon 2026-10-26 02:20",
+        "Mon 2026-10-26 02:50",
+    ]
+
+
+def test_a_fire_of_monday_moves_before_one_of_friday() -> None:
+    friday_night_and_monday = Limited(
+        IntervalSchedule(timedelta(hours=58), utc("2026-03-06T22:00Z"), include_anchor=True),
+        end_at=utc("2026-03-09T08:00Z"),
+    )
+    schedule = Calendared(friday_night_and_monday, parse_date_set("2026-03-09"), "previous", BERLIN)
+    assert shown(schedule.fire_times(utc("2026-03-01T00:00Z")), 3) == [
+        "Fri 2026-03-06 09:00",
+        "Fri 2026-03-06 23:00",
+    ]
+
+
+def test_a_clock_that_is_set_back_over_midnight() -> None:
+    """In St John's it was Sunday for a minute, then 23:01 on Saturday again."""
+    st_johns, saturday_again = parse_zone("America/St_Johns"), utc("2005-10-30T02:31Z")
+    schedule = Calendared(parse_cron("* * * * *", st_johns), parse_date_set("2005-10-30"), "drop", st_johns)
+    assert schedule.next_fire_time(saturday_again - timedelta(minutes=2)) == saturday_again
+    assert list(schedule.dropped(saturday_again - timedelta(minutes=2), saturday_again)) == [
+        saturday_again - timedelta(minutes=1)
+    ]
+    ten_minutes = (saturday_again - timedelta(minutes=5), saturday_again + timedelta(minutes=5))
+    assert schedule.count(*ten_minutes) == Count(9, exact=True)
+
+
+@pytest.mark.parametrize(
     ("expression", "weekdays", "action", "expected"),
     [
         ("30 23 * * sat", "sat", "drop", ["Sun 2026-03-29 00:00"]),
