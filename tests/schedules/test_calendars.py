@@ -271,13 +271,11 @@ def test_a_fire_moved_into_a_gap_comes_at_its_end_and_into_a_fold_the_first_time
     assert schedule.next_fire_time(utc("2026-10-01T00:00Z")) == utc("2026-10-25T00:30Z")
 
 
-@pytest.mark.parametrize(
-    ("gap", "expected"), [("run_after", "2026-03-30T00:30Z"), ("skip", "2027-03-29T00:30Z")]
-)
+@pytest.mark.parametrize(("gap", "expected"), [("run_after", "02:30"), ("skip", "09:30")])
 def test_a_time_that_is_skipped_and_not_made_up_for_is_not_moved_either(gap: str, expected: str) -> None:
-    rule = parse_cron("30 2 29 3 *", BERLIN, dst_gap=gap)
+    rule = parse_cron("30 2,9 29 3 *", BERLIN, dst_gap=gap)
     schedule = Calendared(rule, parse_date_set(None, "sun"), "next", BERLIN)
-    assert schedule.next_fire_time(utc("2026-01-01T00:00Z")) == utc(expected)
+    assert shown(schedule.fire_times(utc("2026-01-01T00:00Z")), 1) == [f"Mon 2026-03-30 {expected}"]
 
 
 def test_of_a_night_with_two_passes_the_earlier_wall_time_moves_first() -> None:
