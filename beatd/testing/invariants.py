@@ -226,24 +226,24 @@ def _outlived(run: Run) -> bool:
 
 def _matched(left: list[Fire], records: list[Suppressed]) -> Iterator[str]:
     """Gives every fire to a record that spans it, of several to the one that ends first."""
-    wanted = {id(record): record.count for record in records}
-    times = [fire.fire_time for fire in left]
-    reserved = {record.last for record in records} | {record.first for record in records}
     records = sorted(records, key=lambda record: record.first)
-    open_records: list[Suppressed] = []
+    wanted = [record.count for record in records]
+    spanning: list[int] = []
+    ends = {end for record in records for end in (record.first, record.last)}
     begun = 0
     for fire in left:
         while begun < len(records) and records[begun].first <= fire.fire_time:
-            open_records.append(records[begun])
+            spanning.append(begun)
             begun += 1
-        open_records = [record for record in open_records if record.last >= fire.fire_time]
-        takers = [record for record in open_records if wanted[id(record)] > 0 or not record.exact]
+        spanning = [number for number in spanning if records[number].last >= fire.fire_time]
+        takers = [number for number in spanning if wanted[number] > 0 or not records[number].exact]
         if takers:
-            wanted[id(min(takers, key=lambda record: record.last))] -= 1
-        elif fire.certain or fire.fire_time in reserved:
+            wanted[min(takers, key=lambda number: records[number].last)] -= 1
+        elif fire.certain or fire.fire_time in ends:
             yield f"the fire of {format_instant(fire.fire_time)} ({fire.fate}) is not accounted for"
-    for record in records:
-        if wanted[id(record)] > 0:
+    times = [fire.fire_time for fire in left]
+    for record, missing in zip(records, wanted, strict=True):
+        if missing > 0:
             there = bisect_right(times, record.last) - bisect_left(times, record.first)
             yield f"{_told(record)}, but there were {there} such fires in all"
 
