@@ -181,7 +181,8 @@ def test_an_upgrade_that_was_broken_off_is_carried_on(
     schema.upgrade(old)
     assert kept(old) == before
     operator.type("UPDATE entries SET calendar = 'closed' WHERE name = 'hourly'")
-    assert versions_of(old, "hourly")[-1].definition["calendar"] == "closed"
+    definition = versions_of(old, "hourly")[-1].definition
+    assert (definition["calendar"], definition["calendar_days"]["dates"]) == ("closed", "2026-12-24")
 
 
 def _break_off(*_: object) -> None:
