@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from copy import copy
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -14,12 +14,13 @@ from random import Random
 from typing import Any
 
 from beatd.errors import Conflict, FieldError, InvalidInput, NotFound, nearest
-from beatd.operations import apply, writing
+from beatd.operations import calendars, files, writing
 from beatd.operations.options import Written, changed_columns, new_columns
 from beatd.planning.definition import Definition, parse_definition
 from beatd.planning.timing import Surroundings
 from beatd.planning.world import Entry, Run, Suppressed, Task, World
-from beatd.schedules import CustomFactory, DateSet, format_instant, parse_date_set, parse_instant, parse_zone
+from beatd.schedules import CustomFactory, DateSet, format_instant, parse_instant, parse_zone
+from beatd.store.calendars import StoredCalendar
 from beatd.testing.inventions import Duration, Invention, Outcome, read_duration, read_outcome, settle
 from beatd.worker import arguments
 
@@ -55,6 +56,7 @@ class Simulation:
         self._zone = parse_zone(timezone)
         self._seed = seed
         self._calendars: dict[str, DateSet] = {}
+        self._stored_calendars: dict[str, StoredCalendar] = {}
         self._surroundings = Surroundings(timezone, self._calendars, custom or {})
         #: by name, and by glob, with a number that says which of two came later
         self._inventions: dict[str, tuple[int, Invention]] = {}
@@ -74,20 +76,11 @@ class Simulation:
 
     # Before it begins
 
-    def calendar(
-        self,
-        name: str,
-        *,
-        dates: str | Sequence[str] | None = None,
-        weekdays: str | None = None,
-        country: str | None = None,
-        region: str | None = None,
-    ) -> None:
-        """A named calendar that entries may name from now on. Raises FieldError, Conflict."""
-        if name in self._calendars:
-            raise Conflict(f"there is a calendar {name!r} already")
-        text = dates if isinstance(dates, str | None) else " ".join(map(str, dates))
-        self._calendars[name] = parse_date_set(text, weekdays, country, region)
+    def calendar(self, name: str, **options: Any) -> None:
+        """Adds a calendar that entries may name, now; options are those of an entries file: dates, weekdays,
+        country, region. Raises InvalidInput, Conflict.
+        """
+        self._set_calendar(self._new_calendar(name, options))
 
     def work(
         self,
@@ -126,13 +119,18 @@ class Simulation:
         self._there[name] = self.world.add(name, columns, definition)
 
     def load(self, *paths: str | Path) -> None:
-        """Adds the entries of files, now. Raises InvalidInput with every finding, Conflict if a name is
-        taken; then none is added.
+        """Adds the entries and calendars of files, now. Raises InvalidInput with every finding, and then no
+        entry is added; Conflict if a name is taken.
         """
-        files = apply.load([Path(path) for path in paths])
-        findings = list(files.findings)
+        read = files.load([Path(path) for path in paths])
+        findings = list(read.findings)
+        for calendar in read.calendars:
+            try:
+                self.calendar(calendar.name, **calendar.options)
+            except InvalidInput as error:
+                findings += map(calendar.at, error.findings)
         checked = []
-        for wanted in files.wanted:
+        for wanted in read.wanted:
             try:
                 checked.append(
                     (wanted.name, self._new(wanted.name, new_columns(wanted.name, wanted.options)))
@@ -167,6 +165,10 @@ class Simulation:
     def trigger(self, at: Moment, name: str) -> None:
         """Asks for a run of an entry. Raises NotFound."""
         self._script(at, lambda: self.world.trigger(self._existing(name)))
+
+    def edit_calendar(self, at: Moment, name: str, **options: Any) -> None:
+        """Sets options of a calendar; None unsets one. Raises NotFound, InvalidInput."""
+        self._script(at, partial(self._edit_calendar, name, options))
 
     # Everything around them
 
@@ -324,6 +326,31 @@ class Simulation:
         if name is not None and not found:
             raise NotFound("entry", name, nearest(name, {entry.name for entry in self.world.entries}))
         return found
+
+    # Calendars
+
+    def _new_calendar(self, name: str, options: Mapping[str, Any]) -> StoredCalendar:
+        if name in self._stored_calendars:
+            raise Conflict(f"there is a calendar {name!r} already")
+        return calendars.checked(name, options)
+
+    def _set_calendar(self, calendar: StoredCalendar) -> None:
+        self._stored_calendars[calendar.name] = calendar
+        self._calendars[calendar.name] = calendar.date_set()
+
+    def _edit_calendar(self, name: str, options: Mapping[str, Any]) -> None:
+        """An edit of a calendar is an edit of the entries that name it."""
+        before = self._stored_calendars.get(name)
+        if before is None:
+            raise NotFound("calendar", name, nearest(name, self._stored_calendars))
+        after = calendars.checked(name, {**calendars.natural_options(before), **options})
+        if not calendars.changes(before, after):
+            return
+        self._set_calendar(after)
+        for entry in self._there.values():
+            columns = entry.current.columns
+            if columns["calendar"] == name:
+                self.world.change(entry, columns, self._checked(Written(columns), entry.created_at))
 
     # Tasks
 

@@ -95,6 +95,9 @@ class Installation:
     def calendar(self, name: str, **options: Any) -> None:
         calendars.add(self._context, name, options)
 
+    def edit_calendar(self, at: str, name: str, **options: Any) -> None:
+        self._script(at, lambda: calendars.change(self._context, name, options))
+
     def edit(self, at: str, name: str, **options: Any) -> None:
         self._script(at, lambda: entries.change(self._context, name, options))
 

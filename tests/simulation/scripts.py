@@ -205,6 +205,8 @@ class Chance:
             return [Step(since, kind, (format_instant(since), format_instant(until)))]
         if kind in ("pause", "pause_all"):
             return self._paused(kind, [self.one_of(names)] if kind == "pause" else [])
+        if kind == "edit_calendar":
+            return [self._now(kind, self.one_of(list(CALENDARS)), **self.one_of(_CALENDAR_EDITS))]
         if kind == "boot":
             return [self._now("boot", self.one_of(HOSTS))]
         if kind == "resume_all":
@@ -244,7 +246,13 @@ class Chance:
 _EVENTS = (
     *["edit", "outage"] * 4,
     *["pause", "resume", "workers_away", "trigger"] * 2,
-    *["pause_all", "resume_all", "boot", "clock_ahead", "clock_back", "remove"],
+    *["pause_all", "resume_all", "boot", "clock_ahead", "clock_back", "remove", "edit_calendar"],
+)
+
+_CALENDAR_EDITS: tuple[dict[str, Any], ...] = (
+    {"weekdays": "sun,mon"},
+    {"country": "FR", "region": None},
+    {"dates": "2026-03-10 2026-10-24 2026-12-24"},
 )
 
 #: Rules that fire often enough for small worlds.

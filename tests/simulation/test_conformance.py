@@ -84,6 +84,17 @@ def calendars(world: Any) -> None:
     world.run_until("2026-03-14T12:00Z")
 
 
+def an_edit_of_a_calendar(world: Any) -> None:
+    world.calendar("some days", dates="2026-03-11 2026-03-12")
+    for misfire in ("latest", "all"):
+        common = {"misfire": misfire, "expires": "never", "calendar": "some days"}
+        world.add(misfire, cron="0 */8 * * *", task="proj.task", **common)
+    world.edit_calendar("2026-03-12T10:00Z", "some days", dates="2026-03-13")
+    world.outage("2026-03-12T20:00Z", "2026-03-13T20:00Z")
+    world.edit_calendar("2026-03-13T12:00Z", "some days", dates="2026-03-15")
+    world.run_until("2026-03-14T12:00Z")
+
+
 def jitter_and_an_edit_between(world: Any) -> None:
     world.add("e", **HOURLY, jitter="50m")
     world.edit(at("01:00:30"), "e", cron="30 * * * *")
@@ -190,6 +201,7 @@ STORIES = [
     what_is_held_back_expires,
     overlaps_after_an_outage,
     calendars,
+    an_edit_of_a_calendar,
     jitter_and_an_edit_between,
     fixed_delays,
     failures,

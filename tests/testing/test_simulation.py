@@ -204,6 +204,17 @@ def test_calendars() -> None:
         story.calendar("holidays", country="FR")
 
 
+def test_an_edit_of_a_calendar_holds_from_its_instant() -> None:
+    story = world()
+    story.calendar("closed", dates="2026-03-10")
+    story.add("e", **HOURLY, calendar="closed")
+    story.edit_calendar(at("03:30"), "closed", dates="2026-03-11")
+    story.run_until(at("05:30"))
+    assert told(story) == ["10 01:00 calendar 3", "10 04:00 succeeded", "10 05:00 succeeded"]
+    with pytest.raises(NotFound, match="no calendar 'close'; did you mean 'closed'"):
+        story.edit_calendar(at("05:30"), "close", dates=None)
+
+
 def test_jitter_delays_within_its_limits_and_the_same_each_time() -> None:
     due_times = []
     for _ in range(2):
@@ -286,6 +297,18 @@ def test_entries_of_files(tmp_path: Path) -> None:
     story.run_until(at("02:30"))
     lengths = {run.entry: run.finished_at - run.started_at for run in story.runs() if run.finished_at}
     assert lengths == {"a": timedelta(minutes=5), "b": timedelta(minutes=10)}
+
+
+def test_calendars_of_files(tmp_path: Path) -> None:
+    file = tmp_path / "entries.toml"
+    file.write_text(
+        '[calendar.closed]\ndates = ["2026-03-10"]\n\n'
+        '[entry.e]\ncron = "@hourly"\ncalendar = "closed"\ntask = "proj.task"\n'
+    )
+    story = world()
+    story.load(file)
+    story.run_until("2026-03-11T00:30Z")
+    assert told(story) == ["10 01:00 calendar 23", "11 00:00 succeeded"]
 
 
 def test_what_is_wrong_with_files_is_told_with_its_place_and_nothing_is_added(tmp_path: Path) -> None:
