@@ -291,6 +291,26 @@ def test_of_a_night_with_two_passes_the_earlier_wall_time_moves_first() -> None:
     ]
 
 
+def test_midnight_is_the_days_own_and_the_next_midnight_is_not() -> None:
+    sundays = parse_date_set(None, "sun")
+    weekly = IntervalSchedule(timedelta(days=7), utc("2026-01-03T23:00Z"), include_anchor=True)
+    moved = Calendared(weekly, sundays, "next", BERLIN)
+    assert shown(moved.fire_times(utc("2026-01-01T00:00Z")), 2) == [
+        "Mon 2026-01-05 00:00",
+        "Mon 2026-01-12 00:00",
+    ]
+    assert moved.next_fire_time(utc("2026-01-04T22:59:59Z")) == utc("2026-01-04T23:00Z")
+    sunday_noon_and_midnight = Limited(
+        IntervalSchedule(timedelta(hours=12), utc("2026-01-04T11:00Z"), include_anchor=True),
+        end_at=utc("2026-01-04T23:00Z"),
+    )
+    moved = Calendared(sunday_noon_and_midnight, sundays, "previous", BERLIN)
+    assert shown(moved.fire_times(utc("2026-01-01T00:00Z")), 3) == [
+        "Fri 2026-01-02 12:00",
+        "Mon 2026-01-05 00:00",
+    ]
+
+
 def test_a_fire_of_monday_moves_before_one_of_friday() -> None:
     friday_night_and_monday = Limited(
         IntervalSchedule(timedelta(hours=58), utc("2026-03-06T22:00Z"), include_anchor=True),
