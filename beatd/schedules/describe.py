@@ -100,7 +100,7 @@ def _day_of(schedule: CalendarIntervalSchedule, month: str | None = None) -> str
         return f"the last day of {month}" if month else "the last day"
     if month is None:
         return f"day {schedule.day}" + (" (or the last)" if schedule.day > 28 else "")
-    is_missing = schedule.day > (28 if schedule.anchor.month == _FEBRUARY else 30)
+    is_missing = schedule.day > 28 and schedule.anchor.month == _FEBRUARY
     return f"{schedule.day} {month}" + (" (or the last day)" if is_missing else "")
 
 

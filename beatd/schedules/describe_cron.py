@@ -115,7 +115,7 @@ def _from_to(spans: Sequence[tuple[str, str]]) -> str:
 def _at(unit: str, values: Sequence[int]) -> str:
     """'every 5 minutes', 'every 7 minutes from minute 0 to 56', 'at minutes 5 and 35'."""
     if _is_continual(values):
-        return f"every {english.counted(values[1] - values[0], unit)}"
+        return f"every {english.counted(values[1], unit)}"
     step = _step(values)
     if step:
         return f"every {english.counted(step, unit)} from {unit} {values[0]} to {values[-1]}"

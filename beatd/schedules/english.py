@@ -63,8 +63,8 @@ def numbered(unit: str, values: Sequence[int]) -> str:
 
 
 def ordinal(number: int) -> str:
-    """`2nd`."""
-    ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    """`2nd`; from 2 to 20."""
+    ending = {2: "nd", 3: "rd"}.get(number, "th")
     return f"{number}{ending}"
 
 

@@ -62,6 +62,14 @@ ANCHOR = utc("2026-01-31T12:00Z")
         ("*/5 */2 * * *", "every 5 minutes in every 2nd hour from 0 to 22 every day"),
         ("*/20 1,3,5,7,10 * * *", "every 20 minutes in hours 1, 3, 5, 7 and 10 every day"),
         ("5,25 9-17 * * *", "at minutes 5 and 25 of hours 9 to 17 every day"),
+        ("0 1-5,10-11 * * *", "every hour from 01:00 to 05:00 and from 10:00 to 11:00 every day"),
+        ("0 1-5,10,20-21 * * *", "at minute 0 of hours 1 to 5, 10, 20 and 21 every day"),
+        ("0-30/10 3,5 * * *", "every 10 minutes from 03:00 to 03:30 and from 05:00 to 05:30 every day"),
+        (
+            "*/15 1,5,9 * * *",
+            "every 15 minutes from 01:00 to 01:45, from 05:00 to 05:45 and from 09:00 to 09:45 every day",
+        ),
+        ("*/15 1,5,9,14 * * *", "every 15 minutes in hours 1, 5, 9 and 14 every day"),
         # Seconds
         ("* * * * * *", "every second"),
         ("*/10 * * * * *", "every 10 seconds"),
@@ -77,6 +85,15 @@ ANCHOR = utc("2026-01-31T12:00Z")
         ("15 5,25 9-17 * * *", "at minutes 5 and 25 of hours 9 to 17 at second 15 every day"),
         ("*/10 * 9-17 * * *", "every 10 seconds from 09:00:00 to 17:59:50 every day"),
         ("* 0-4 3 * * *", "every second from 03:00:00 to 03:04:59 every day"),
+        ("0,30 * 9 * * *", "every 30 seconds from 09:00:00 to 09:59:30 every day"),
+        (
+            "*/20 * 1,5,9 * * *",
+            "every 20 seconds from 01:00:00 to 01:59:40, from 05:00:00 to 05:59:40 "
+            "and from 09:00:00 to 09:59:40 every day",
+        ),
+        ("*/20 * 1,5,9,14 * * *", "every 20 seconds of every minute of hours 1, 5, 9 and 14 every day"),
+        ("*/7 * 3 * * *", "every 7 seconds from second 0 to 56 of every minute of hour 3 every day"),
+        ("* */13 * * * *", "every second of every 13th minute from 0 to 52 of every hour"),
         ("* 30 * * * *", "every second of minute 30 of every hour"),
         ("*/10 */5 * * * *", "every 10 seconds of every 5th minute from 0 to 55 of every hour"),
         ("5,35 1,2 9-17 * * *", "at seconds 5 and 35 of minutes 1 and 2 of hours 9 to 17 every day"),
@@ -85,6 +102,7 @@ ANCHOR = utc("2026-01-31T12:00Z")
         ("0 0 1,15 * *", "at 00:00 on days 1 and 15 of the month"),
         ("0 0 1-3,10 * *", "at 00:00 on days 1 to 3 and 10 of the month"),
         ("0 0 */2 * *", "at 00:00 on every 2nd day from day 1 to 31 of the month"),
+        ("0 0 */3 * *", "at 00:00 on every 3rd day from day 1 to 31 of the month"),
         ("0 0 L * *", "at 00:00 on the last day of the month"),
         ("0 0 15,L * *", "at 00:00 on day 15 and the last day of the month"),
         ("0 0 LW * *", "at 00:00 on the last weekday (Monday to Friday) of the month"),
@@ -148,6 +166,8 @@ def test_what_was_hashed_is_told_as_it_came_out() -> None:
         ("14d", None, "every 2 weeks on Saturday at 09:00, counted from 2026-01-31"),
         ("1mo", None, "every month on the last day at 09:00"),
         ("1mo", "15", "every month on day 15 at 09:00"),
+        ("1mo", "28", "every month on day 28 at 09:00"),
+        ("1mo", "29", "every month on day 29 (or the last) at 09:00"),
         ("1mo", "30", "every month on day 30 (or the last) at 09:00"),
         ("3mo", "last", "every 3 months on the last day at 09:00, counted from January 2026"),
         ("12mo", "1", "every year on 1 January at 09:00"),
@@ -167,6 +187,11 @@ def test_a_year_from_a_leap_day() -> None:
     assert describe(schedule) == "every year on 29 February (or the last day) at 09:00:30, Europe/Berlin"
 
 
+def test_a_week_from_a_sunday() -> None:
+    schedule = parse_calendar_interval("1w", BERLIN, time=None, day=None, anchor=utc("2026-02-01T12:00Z"))
+    assert describe(schedule) == "every week on Sunday at 00:00, Europe/Berlin"
+
+
 DAILY = parse_cron("0 9 * * *", BERLIN)
 WEEKENDS = parse_date_set(None, "sat,sun")
 
@@ -176,12 +201,16 @@ WEEKENDS = parse_date_set(None, "sat,sun")
     [
         (IntervalSchedule(timedelta(minutes=5), ANCHOR), "every 5 minutes"),
         (IntervalSchedule(timedelta(days=7), ANCHOR), "every week"),
+        (IntervalSchedule(timedelta(days=1), ANCHOR), "every day"),
+        (IntervalSchedule(timedelta(hours=36), ANCHOR), "every 36 hours"),
         (IntervalSchedule(timedelta(seconds=90), ANCHOR), "every 90 seconds"),
         (IntervalSchedule(timedelta(seconds=1.5), ANCHOR), "every 1.5 seconds"),
         (OnceSchedule(ANCHOR), "once at 2026-01-31T12:00:00Z"),
         (BootSchedule(), "once after each boot of each machine"),
         (BootSchedule("db1"), "once after each boot of 'db1'"),
         (SolarSchedule("sunrise", 52.52, 13.405), "at sunrise every day, at 52.52° N 13.405° E"),
+        (SolarSchedule("dawn", 0.0, 0.0), "at dawn every day, at 0° N 0° E"),
+        (SolarSchedule("dusk", -0.5, -0.5), "at dusk every day, at 0.5° S 0.5° W"),
         (SolarSchedule("noon", -33.5, -70.0), "at solar noon every day, at 33.5° S 70° W"),
         (
             CustomSchedule("tides", "{}", BERLIN, DAILY),
