@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,7 @@ def pytest_runtestloop(session: Any) -> bool:
             outcomes[running.pop(pid)] = _OUTCOMES.get(os.waitstatus_to_exitcode(status), "other")
         if number % 100 == 0:
             print(f"\r{number} of {len(names)}", Counter(outcomes.values()), file=sys.stderr, flush=True)
+    Path("outcomes.json").write_text(json.dumps(outcomes))
     _report(outcomes)
     return True
 
@@ -171,7 +172,10 @@ def _judge(name: str, items: list[Any], seconds: dict[str, float]) -> int:
 def _passes(item: Any) -> bool:
     from _pytest.runner import runtestprotocol
 
-    return all(report.passed for report in runtestprotocol(item, log=False, nextitem=None))
+    reports = runtestprotocol(item, log=False, nextitem=None)
+    if os.environ["MUTANT_UNDER_TEST"] == "stats":
+        print(*(report.longreprtext for report in reports if not report.passed), file=sys.__stderr__)
+    return all(report.passed for report in reports)
 
 
 def _in_child(work: Any) -> Any:
@@ -213,28 +217,30 @@ def _report(outcomes: dict[str, str]) -> None:
         found = 100 * (number["killed"] + number["timeout"]) / number.total()
         lines.append(f"{group}: {number.total()} mutants: {told}; {found:.1f} % found")
     Path("report.txt").write_text("\n".join(lines) + "\n")
-    Path("outcomes.json").write_text(json.dumps(outcomes))
     print("\n".join(lines), f"\n\nin {Path.cwd()}/report.txt", file=sys.stderr)
 
 
-def _difference(name: str) -> Iterator[str]:
+def _difference(name: str) -> list[str]:
     module, _, mutant = name.rpartition(".")
+    bodies = _bodies(module)
+    before, after = bodies[f"{mutant.partition('__mutmut_')[0]}__mutmut_orig"], bodies[mutant]
+    lines = [*difflib.unified_diff(before, after, n=0, lineterm="")][2:]
+    lines = [line for line in lines if not line.startswith("@@")]
+    if len(lines) == 2:
+        old, new = (f"{line[1:]} " for line in lines)
+        here = next(n for n in range(len(new)) if old[: n + 1] != new[: n + 1])
+        lines = [f"{line[0]} {line[max(1, here - 60) : here + 60].strip()}" for line in lines]
+    return [f"    {line}" for line in lines]
+
+
+@cache
+def _bodies(module: str) -> dict[str, list[str]]:
     source = Path(*module.split("."))
     source = source / "__init__.py" if source.is_dir() else source.with_suffix(".py")
-    bodies = {
-        node.name: ast.unparse(node).splitlines()[1:]
-        for node in ast.walk(ast.parse(source.read_text()))
-        if isinstance(node, ast.FunctionDef)
-    }
-    before, after = bodies[f"{mutant.partition('__mutmut_')[0]}__mutmut_orig"], bodies[mutant]
-    lines = [line for line in difflib.ndiff(before, after) if line.startswith(("- ", "+ "))]
-    if len(lines) == 2:
-        blocks = difflib.SequenceMatcher(
-            None, lines[0][2:], lines[1][2:], autojunk=False
-        ).get_matching_blocks()
-        start = max(0, blocks[0].size - 40) if blocks[0].a == blocks[0].b == 0 else 0
-        lines = [f"{line[:2]}…{line[2 + start :][:160].strip()}" for line in lines]
-    return (f"    {line}" for line in lines)
+    functions = (
+        node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.FunctionDef)
+    )
+    return {node.name: ast.unparse(node).splitlines()[1:] for node in functions}
 
 
 if __name__ == "__main__":

@@ -153,11 +153,12 @@ def _dropped(schedule: Schedule, after: datetime, until: datetime) -> Iterator[W
     for (_, why), of_day in groupby(fires, day_and_why):
         times = list(of_day)
         by_day.append(Withheld("calendar", why, len(times), True, times[0], times[-1]))
-    if len(by_day) <= _MOST_DAYS:
-        yield from by_day
-        return
     number = sum(withheld.count for withheld in by_day)
     exact = number < _MOST_DROPPED
+    if len(by_day) <= _MOST_DAYS:
+        yield from by_day[:-1]
+        yield from (replace(withheld, exact=exact) for withheld in by_day[-1:])
+        return
     why = f"{len(by_day)} days of the calendar"
     yield Withheld("calendar", why, number, exact, by_day[0].first, by_day[-1].last)
 

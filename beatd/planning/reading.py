@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from beatd.errors import FieldError, InvalidInput
+from beatd.errors import FieldError
 from beatd.schedules import parse_duration
 
 Columns = Mapping[str, Any]
@@ -26,17 +26,12 @@ class Reader:
         value = default if value is None else value
         return None if value is None else self.group(lambda: parse(value))
 
-    def given(self, column: str) -> bool:
-        return self.columns.get(column) is not None
-
     def group(self, parse: Callable[[], _T]) -> _T | None:
         """None where `parse` raised; what it raised is kept."""
         try:
             return parse()
         except FieldError as finding:
             self.findings.append(finding)
-        except InvalidInput as several:
-            self.findings += several.findings
         return None
 
     def refuse(self, column: str, problem: str, example: str | None = None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from itertools import islice
 
 from beatd.durations import span_text
 from beatd.planning.timing import Timing
@@ -16,9 +15,6 @@ from beatd.schedules.wallclock import gaps, instant_of, time_round
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _NOTHING = timedelta(0)
-
-#: Skipped wall times that are counted one by one; a rule of seconds has thousands.
-_MOST_WALLS = 1000
 
 _WallRule = CronSchedule | CalendarIntervalSchedule
 
@@ -102,7 +98,7 @@ def _names(rule: _WallRule, wall: datetime) -> bool:
 
 def _walls_in_gap(rule: _WallRule, instant: datetime, length: timedelta) -> tuple[datetime, ...]:
     end = instant.astimezone(rule.timezone).replace(tzinfo=None)
-    return tuple(islice(_walls(rule, end - length - _TICK, end), _MOST_WALLS))
+    return tuple(_walls(rule, end - length - _TICK, end))
 
 
 def _walls(rule: _WallRule, after: datetime, before: datetime) -> Iterator[datetime]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from beatd.planning.preview import Closed, Coming, Withheld, last_fire_time, preview, sentence
 from beatd.planning.reading import Reader
+from beatd.planning.remarks import skipped_for_good
 from beatd.planning.timing import Surroundings, Timing, parse_timing
 from beatd.schedules import IntervalSchedule, Limited, OnceSchedule, parse_cron, parse_date_set
 
@@ -20,6 +22,8 @@ CALENDARS = Surroundings(
     calendars={
         "holidays": parse_date_set(None, None, "DE"),
         "off": parse_date_set("2026-12-28", "sat,sun", "DE"),
+        "week": parse_date_set("2026-05-04 2026-05-05 2026-05-06 2026-05-07 2026-05-08", "sat,sun"),
+        "thursday": parse_date_set("2026-03-26", None),
     }
 )
 BERLIN = {"timezone": "Europe/Berlin"}
@@ -94,6 +98,22 @@ CASES: list[tuple[dict[str, Any], str, list[str]]] = [
             "30 00:00",
         ],
     ),
+    # limits that the shift lies within change nothing
+    (
+        NIGHTLY | {"start_at": "2026-03-01", "end_at": "2026-04-15"},
+        "2026-03-28T12:00",
+        ["29 01:00 02:30 is skipped that night: fires at the first instant after the gap", "30 00:30"],
+    ),
+    (
+        NIGHTLY | {"dst_gap": "skip", "start_at": "2026-03-01", "end_at": "2026-04-15"},
+        "2026-03-28T12:00",
+        ["29 01:00 - skipped: 02:30 is skipped that night", "30 00:30"],
+    ),
+    (
+        {"cron": "* * 2 * * *", **BERLIN, "dst_gap": "skip"},
+        "2026-03-29T00:59:59",
+        ["29 01:00 ×3600 - skipped: 02:00 to 02:59:59 (3600 times) are skipped that night", "30 00:00"],
+    ),
     # a wildcard follows the clock
     (
         {"cron": "*/5 * * * *", **BERLIN},
@@ -132,6 +152,67 @@ CASES: list[tuple[dict[str, Any], str, list[str]]] = [
         ],
     ),
     (
+        MORNING | {"calendar": "holidays"},
+        "2026-12-23T12:00",
+        [
+            "24 08:00",
+            "25 08:00 - calendar: Christmas Day",
+            "26 08:00 - calendar: Second Day of Christmas",
+            "27 08:00",
+        ],
+    ),
+    (
+        {"cron": "0 9 25 * *", **BERLIN, "calendar": "off", "calendar_action": "previous"},
+        "2026-12-01T00:00",
+        ["24 08:00 moved from Fri 2026-12-25 (Christmas Day)"],
+    ),
+    # a Sunday that is not in the calendar keeps its own fire, and takes none
+    (
+        MORNING | {"calendar": "holidays", "calendar_action": "next"},
+        "2026-12-24T12:00",
+        [
+            "27 08:00",
+            "28 08:00 one fire with that moved from Fri 2026-12-25 (Christmas Day) and "
+            "Sat 2026-12-26 (Second Day of Christmas)",
+        ],
+    ),
+    (
+        MORNING | {"calendar": "week", "calendar_action": "next"},
+        "2026-05-01T12:00",
+        [
+            "11 07:00 one fire with that moved from "
+            "Sat 2026-05-02 (Saturday) to Sun 2026-05-10 (Sunday) (9 times)"
+        ],
+    ),
+    # moved into a gap: Jerusalem's clocks skip 02:00 to 03:00 on a Friday
+    (
+        {
+            "cron": "30 2 26 3 *",
+            "timezone": "Asia/Jerusalem",
+            "calendar": "thursday",
+            "calendar_action": "next",
+        },
+        "2026-03-20T00:00",
+        ["27 00:00 moved from Thu 2026-03-26 (a listed date)"],
+    ),
+    # a rule that is no wall clock's
+    (
+        {
+            "every": "1d",
+            "start_at": "2026-12-20T08:00Z",
+            **BERLIN,
+            "calendar": "off",
+            "calendar_action": "next",
+        },
+        "2026-12-24T12:00",
+        [
+            "29 08:00 one fire with that moved from Fri 2026-12-25 (Christmas Day), "
+            "Sat 2026-12-26 (Second Day of Christmas), Sun 2026-12-27 (Sunday) and "
+            "Mon 2026-12-28 (a listed date)",
+            "30 08:00",
+        ],
+    ),
+    (
         {"cron": "0 9 26 * *", **BERLIN, "calendar": "off", "calendar_action": "previous"},
         "2026-12-01T00:00",
         ["24 08:00 moved from Sat 2026-12-26 (Second Day of Christmas)", "26 08:00"],
@@ -166,7 +247,7 @@ def test_what_is_said_of_coming_fires(columns: dict[str, Any], after: str, lines
 
 
 def test_jitter_tells_when_the_run_is_due() -> None:
-    jittered = timing(cron="0 9 * * *", jitter="10m")
+    jittered = timing(**MORNING, jitter="10m")
     [coming] = preview(jittered, at("2026-03-28T12:00"), 1)
     assert isinstance(coming, Coming)
     assert coming.due_time == jittered.due_time(coming.fire_time)
@@ -192,10 +273,83 @@ def test_a_pause_that_ends_is_counted_and_what_comes_after_it_runs() -> None:
     ]
 
 
+def test_what_a_calendar_drops_within_a_pause_is_the_pause_s() -> None:
+    begins = at("2026-12-26T08:00")
+    paused = Closed(begins, at("2026-12-28T00:00"), "all paused", "drill")
+    assert shown(timing(**MORNING, calendar="holidays"), "2026-12-24T12:00", 1, closed=[paused]) == [
+        "25 08:00 - calendar: Christmas Day",
+        "27 08:00 - all paused: drill",
+        "28 08:00",
+    ]
+
+
+def test_a_fire_at_the_very_beginning_or_end_of_a_pause() -> None:
+    paused = Closed(at("2026-03-29T09:00"), at("2026-03-30T09:00"), "paused", "drill")
+    lines = shown(timing(cron="0 9 * * *"), "2026-03-28T12:00", 1, closed=[paused])
+    assert lines == ["29 09:00 - paused: drill", "30 09:00"]
+
+
+def test_the_first_and_the_last_of_what_becomes_no_run() -> None:
+    pause = Closed(at("2026-03-30T00:00"), at("2026-03-31T00:00"), "paused", "drill")
+    hourly = timing(cron="0 * * * *", **BERLIN, calendar="thursday")
+    items = preview(hourly, at("2026-03-25T22:30"), 120, closed=[pause])
+    withheld = [item for item in items if isinstance(item, Withheld)]
+    assert [(item.reason, item.first, item.last) for item in withheld] == [
+        ("calendar", at("2026-03-25T23:00"), at("2026-03-26T22:00")),
+        ("skipped", at("2026-03-29T01:00"), at("2026-03-29T01:00")),
+        ("paused", at("2026-03-30T00:00"), at("2026-03-30T23:00")),
+    ]
+
+
+DROPPED = [
+    # fires that the calendar has all of, and how they are told
+    ("0 9 1-14 1 *", [f"{day:02} 09:00 - calendar: a listed date" for day in range(1, 15)]),
+    ("0 9 1-15 1 *", ["01 09:00 ×15 - calendar: 15 days of the calendar"]),
+    ("* * 0-1 1 1 *", ["01 00:00 ×7200 - calendar: a listed date"]),
+    ("* * 0-2 1 1 *", ["01 00:00 ×10000+ - calendar: a listed date"]),
+    (
+        "*/10 * * 1-15 1 *",
+        ["01 00:00 ×8640 - calendar: a listed date", "02 00:00 ×1360+ - calendar: a listed date"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("cron", "lines"), DROPPED)
+def test_very_many_dropped_fires_are_told_in_short(cron: str, lines: list[str]) -> None:
+    january = " ".join(f"2027-01-{day:02}" for day in range(1, 16))
+    reader = Reader({"cron": cron, "calendar": "c"})
+    known = Surroundings(calendars={"c": parse_date_set(january, None)})
+    parsed = parse_timing(reader, "x", CREATED, known)
+    assert parsed is not None
+    assert shown(parsed, "2026-12-31T23:59:59", 1)[: len(lines)] == lines
+    dropped = preview(parsed, at("2026-12-31T23:59:59"), 1)[len(lines) - 1]
+    assert isinstance(dropped, Withheld)
+    *_, last = islice(parsed.schedule.dropped(at("2026-12-31T23:59:59"), at("2027-06-01T00:00")), 10_000)
+    assert dropped.last == last
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({}, True),
+        ({"start_at": "2026-03-29T01:00Z"}, True),
+        ({"start_at": "2026-03-29T01:00:01Z"}, False),
+        ({"end_at": "2026-03-29T01:00Z"}, True),
+        ({"end_at": "2026-03-29T00:59:59Z"}, False),
+        ({"start_at": "2026-03-01", "end_at": "2026-05-01"}, True),
+    ],
+)
+def test_what_a_shift_outside_of_the_limits_skips_is_not_told(limits: dict[str, str], told: bool) -> None:
+    skipping = timing(**NIGHTLY, dst_gap="skip", **limits)
+    assert bool([*skipped_for_good(skipping, at("2026-03-28T12:00"), at("2026-03-30T12:00"))]) is told
+
+
 def test_max_runs_ends_it() -> None:
     limited = timing(cron="0 9 * * *", max_runs=3)
     last = "the last run that max_runs allows"
     assert shown(limited, "2026-03-28T12:00", 5, runs_left=2) == ["29 09:00", f"30 09:00 {last}"]
+    assert shown(limited, "2026-03-28T12:00", 2, runs_left=2) == ["29 09:00", f"30 09:00 {last}"]
+    assert shown(limited, "2026-03-28T12:00", 5, runs_left=3) == ["29 09:00", "30 09:00", f"31 09:00 {last}"]
     assert shown(limited, "2026-03-28T12:00", 2, runs_left=3) == ["29 09:00", "30 09:00"]
     assert shown(limited, "2026-03-28T12:00", 5, runs_left=0) == []
 
