@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from apscheduler.triggers.interval import IntervalTrigger
 
 from beatd.errors import FieldError, InvalidInput
 from beatd.planning.definition import Definition, parse_definition
 from beatd.planning.timing import Surroundings
-from beatd.schedules import parse_date_set
+from beatd.schedules import (
+    CalendarIntervalSchedule,
+    IntervalSchedule,
+    jitter_of,
+    make_custom,
+    parse_cron,
+    parse_date_set,
+)
 
+UTC_ZONE = ZoneInfo("UTC")
 CREATED = datetime(2026, 3, 1, 12, tzinfo=UTC)
-KNOWN = Surroundings(calendars={"works": parse_date_set("2026-12-25", None, None, None)})
+KNOWN = Surroundings(
+    calendars={"works": parse_date_set("2026-12-25", None), "fairs": parse_date_set("2026-05-05", None)},
+    custom={"hourly": IntervalTrigger},
+)
 
 KINDS: dict[str, dict[str, Any]] = {
     "cron": {"cron": "0 3 * * *"},
@@ -121,6 +135,22 @@ def test_the_example_beside_a_refusal_works(kind: str, column: str, value: Any) 
     read({**KINDS[kind], column: finding.example})
 
 
+@pytest.mark.parametrize("column", ["name", "task"])
+def test_an_entry_without_a_name_or_a_task(column: str) -> None:
+    assert refused({**KINDS["cron"], column: None}).field == column
+
+
+def test_an_unknown_calendar_among_several() -> None:
+    assert refused({**KINDS["cron"], "calendar": "zzz"}).problem.endswith("there are: fairs, works")
+
+
+def test_a_calendar_that_would_move_a_fixed_delay() -> None:
+    moved = {"every": "5m", "fixed_delay": True, "calendar": "works", "calendar_action": "next"}
+    finding = refused(moved)
+    assert (finding.field, finding.value) == ("calendar_action", "next")
+    assert finding.problem.startswith("must be 'drop'")
+
+
 @pytest.mark.parametrize("columns", [{}, {"cron": "0 3 * * *", "every": "5m"}])
 def test_the_example_of_a_schedule_is_a_cron_expression(columns: dict[str, Any]) -> None:
     finding = refused(columns)
@@ -154,7 +184,10 @@ def test_the_bounds_of_texts_and_durations() -> None:
     assert len(read({**KINDS["cron"], "name": "b" * 200}).name) == 200
     assert read({**KINDS["cron"], "jitter": "24h"}).timing.jitter == timedelta(days=1)
     assert read({**KINDS["jittered"], "expires": "601s"}).policies.expires == timedelta(seconds=601)
-    assert read({**KINDS["cron"], "start_at": "2026-04-01", "end_at": "2026-04-02"})
+    instant = "2026-04-01T03:00Z"
+    assert [
+        *read({**KINDS["cron"], "start_at": instant, "end_at": instant}).schedule.fire_times(CREATED)
+    ] == [datetime(2026, 4, 1, 3, tzinfo=UTC)]
 
 
 @pytest.mark.parametrize(
@@ -181,3 +214,57 @@ def test_what_else_a_policy_says() -> None:
 @pytest.mark.parametrize(("time_limit", "hours"), [("1h", 24), ("12h", 24), ("13h", 26)])
 def test_a_run_is_lost_after_twice_its_time_limit_but_not_within_a_day(time_limit: str, hours: int) -> None:
     assert read({**KINDS["cron"], "time_limit": time_limit}).policies.lost_after == timedelta(hours=hours)
+
+
+# What the columns of a kind make
+
+
+def test_hashed_values_hang_on_the_name() -> None:
+    schedules = [read({"name": name, "cron": "H H * * *"}).schedule for name in ("backup", "report")]
+    assert schedules == [parse_cron("H H * * *", UTC_ZONE, name=name) for name in ("backup", "report")]
+    assert schedules[0] != schedules[1]
+
+
+def test_the_start_of_an_interval_is_its_anchor_and_no_limit_besides() -> None:
+    start = datetime(2026, 3, 5, 9, tzinfo=UTC)
+    schedule = read({"every": "90s", "start_at": "2026-03-05T09:00Z"}).schedule
+    assert schedule == IntervalSchedule(timedelta(seconds=90), start, include_anchor=True)
+
+
+def test_calendar_intervals_take_policies_of_daylight_saving() -> None:
+    policies = {"dst_gap": "skip", "dst_fold": "both"}
+    columns = {"calendar_every": "1d", "time": "02:30", "timezone": "Europe/Berlin", **policies}
+    schedule = read(columns).schedule
+    assert isinstance(schedule, CalendarIntervalSchedule)
+    assert (schedule.dst_gap, schedule.dst_fold) == ("skip", "both")
+
+
+def test_custom_triggers_are_those_of_the_configuration() -> None:
+    start = "2026-03-01T00:30:00+00:00"
+    arguments = {"hours": 2, "start_date": start}
+    columns = {"custom": "hourly", "custom_args": json.dumps(arguments), "timezone": "Europe/Berlin"}
+    schedule = read(columns).schedule
+    assert schedule == make_custom("hourly", arguments, ZoneInfo("Europe/Berlin"), KNOWN.custom)
+    assert schedule.next_fire_time(CREATED) == datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+    assert refused({"custom": "hourly"}).field in ("custom", "custom_args")
+
+
+def test_a_fixed_delay_keeps_its_limits_and_its_calendar() -> None:
+    timing = read({"every": "12h", "fixed_delay": True, "end_at": "2026-12-26", "calendar": "works"}).timing
+    after = timing.delayed_from(datetime(2026, 12, 24, 7, tzinfo=UTC))
+    ended = datetime(2026, 12, 24, 7, tzinfo=UTC)
+    assert [*after.fire_times(ended)] == [datetime(2026, 12, 24, 19, tzinfo=UTC)]
+    assert [*after.dropped(ended, datetime(2027, 1, 1, tzinfo=UTC))] == [
+        datetime(2026, 12, 25, hour, tzinfo=UTC) for hour in (7, 19)
+    ]
+
+
+def test_the_only_fire_is_jittered_in_full() -> None:
+    timing = read({"at": "2026-04-01T09:00Z", "jitter": "10m"}).timing
+    fire_time = datetime(2026, 4, 1, 9, tzinfo=UTC)
+    assert timing.due_time(fire_time) == fire_time + jitter_of("backup", fire_time, timedelta(minutes=10))
+
+
+@pytest.mark.parametrize(("task", "once"), [("beatd.shell", True), ("beatd.http", True), ("proj.t", False)])
+def test_which_tasks_claim_their_run(task: str, once: bool) -> None:
+    assert read({**KINDS["cron"], "task": task}).run_once is once
