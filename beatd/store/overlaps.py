@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, update
 
 from beatd.store.dialects import Dialect
-from beatd.store.ends import UNFINISHED
+from beatd.store.ends import UNFINISHED, await_open
 from beatd.store.models import OPEN_STATES, claims, runs
 
 CANCELLED = "cancelled for a newer run"
@@ -133,6 +133,7 @@ def release(connection: Connection, entry_ids: Sequence[int], now: datetime) -> 
     if not first:
         return 0
     ids = [run.entry_id for run in first]
+    await_open(connection, ids)  # by itself the entry may await none
     under_way = select(runs.c.entry_id).where(runs.c.entry_id.in_(ids), _open(now), ~_waits(now)).distinct()
     blocked = set(connection.execute(under_way).scalars())
     chosen = [run.id for run in first if run.entry_id not in blocked]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
 from beatd.dispatch.deadlines import find_forgotten, sweep
-from beatd.store import claims, history
+from beatd.store import claims, history, runs
 from beatd.store.engine import Database
 from tests.dispatch.turned import Story, Turned
 
@@ -203,3 +204,72 @@ def test_a_run_that_was_given_up_for_another_is_not_started_again(turned: Turned
     assert story.at(2) == []
     assert swept(story) == [2], "its worker vanished: that is an end, too"
     assert story.states == {1: "lost", 2: "published"}
+
+
+# backfill
+
+
+def test_a_backfill_goes_one_by_one_and_lets_the_schedule_go_first(turned: Turned) -> None:
+    story = Story(turned, overlap="queue")
+    assert story.at(1) == [1]
+    backfill(story, -30, -20, -10)
+    assert story.go() == []
+    assert story.ends(1) == [-30]
+    assert story.at(2) == []
+    assert story.ends(-30, "failed") == [2]
+    assert story.ends(2) == [-20]
+    assert story.ends(-20) == [-10]
+    assert story.ends(-10) == []
+    assert story.at(3) == [3]
+
+
+def test_beside_an_entry_that_allows_overlaps_it_waits_too(turned: Turned) -> None:
+    story = Story(turned)
+    backfill(story, -20, -10)
+    assert story.go() == [-20]
+    assert story.at(1) == [1], "the schedule does not wait for it"
+    assert story.ends(-20) == []
+    assert story.ends(1) == [-10]
+
+
+def test_what_is_throttled_keeps_no_fire_back(turned: Turned) -> None:
+    story = Story(turned, overlap="skip", every="10m")
+    backfill(story, -20, -10, each=timedelta(minutes=15))
+    assert story.go() == [-20]
+    story.ends(-20)
+    assert story.at(10) == [10]
+    story.ends(10)
+    assert story.at(15.5) == [-10]
+    assert story.at(20) == [], "but what runs does"
+    assert story.suppressed == [("overlap", 1)]
+
+
+def backfill(story: Story, *fires: int, each: timedelta | None = None) -> None:
+    """Held one behind the other, or `each` after the one before."""
+    with story.turned.database.write() as connection:
+        now = story.turned.database.now(connection)
+        rows = []
+        for number, fire in enumerate(fires):
+            due = now if each is None else now + number * each
+            place = {"state": "held", "lease_until": None} if each is None else {"lease_until": due}
+            rows.append(
+                {
+                    "id": str(uuid4()),
+                    "entry_id": story.id,
+                    "version": 1,
+                    "origin": "backfill:1",
+                    "fire_time": story.start + timedelta(minutes=fire),
+                    "due_time": due,
+                    "expires_at": None,
+                    "state": "pending",
+                    "recorded_at": now,
+                    "owner": None,
+                    "attempt": 0,
+                    "run_once": False,
+                    "lost_after": 3600,
+                    "awaited": each is None,
+                    "reruns_left": 0,
+                    **place,
+                }
+            )
+        runs.record_backfill(connection, rows)

@@ -148,6 +148,14 @@ def test_one_goes_on_the_schedules_before_a_backfills_oldest(database: Database)
     assert states(database)[4] == states(database)[5] == "held"
 
 
+def test_the_end_of_what_it_waits_for_is_waited_for(database: Database) -> None:
+    """Overlaps of the entry are allowed: its own runs' ends would tell nobody."""
+    put(database, row(1, **{**HELD, **BACKFILL}), row(2, state="started", fire_time=NOW - SECOND))
+    with database.write() as connection:
+        assert overlaps.release(connection, [1], NOW) == 0
+    assert stored(database, 2).awaited
+
+
 def test_a_run_that_was_given_back_keeps_its_pause(database: Database) -> None:
     """The broker did not confirm it; it is tried again later, whatever ends."""
     put(database, row(1, **{**CANCELLING, "attempt": 1}))
