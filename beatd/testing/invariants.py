@@ -213,7 +213,11 @@ INVARIANTS: tuple[Invariant, ...] = (
 
 
 def _cannot_be_told(world: World, entry: Entry) -> bool:
-    """What a fixed delay comes to where the clock was set back, or where a run counted as lost and ended."""
+    """Of an entry that cannot be planned; of a fixed delay where the clock was set back, or where a run counted
+    as lost and then ended.
+    """
+    if entry.error is not None:
+        return True
     delayed = any(v.definition is not None and v.definition.timing.fixed_delay for v in entry.versions)
     return delayed and (bool(world.clock.set_back) or any(_outlived(run) for run in entry.runs))
 

@@ -194,8 +194,7 @@ class Chance:
 
     # What happens
 
-    def event(self, names: Sequence[str], rules: Sequence[dict[str, Any]]) -> list[Step]:
-        kind = self.one_of(_EVENTS)
+    def event(self, names: Sequence[str], rules: Sequence[dict[str, Any]], kind: str) -> list[Step]:
         if kind == "edit":
             return [self._edit(self.one_of(names), rules)]
         if kind in ("resume", "remove", "trigger"):
@@ -319,7 +318,7 @@ def small(random: Random, days: int = 5) -> Script:
     names = [f"e{number}" for number in range(1, random.randint(1, 3) + 1)]
     steps = [Step(start, "add", (name,), {**chance.entry(FREQUENT), **chance.tasks()}) for name in names]
     for _ in range(random.randint(0, 6)):
-        steps += chance.event(names, FREQUENT)
+        steps += chance.event(names, FREQUENT, chance.one_of(_EVENTS))
     return Script(start, start + chance.span, random.randint(0, 3), tuple(steps))
 
 
@@ -355,20 +354,33 @@ DENSE: tuple[dict[str, Any], ...] = (
 
 
 def _large(chance: Chance, rules: Sequence[Sequence[dict[str, Any]]], events: int, new: int) -> Script:
-    """`new` of the entries come later. What touches all entries happens forty times at the most."""
+    """`new` of the entries come later. What touches all entries happens forty times at the most, and
+    everything happens twice.
+    """
     names = [f"e{number}" for number in range(1, len(rules) + 1)]
     steps = []
     for name, some in zip(names, rules, strict=True):
         at = chance.start if len(steps) >= new else chance.instant()
         steps.append(Step(at, "add", (name,), {**chance.entry(some), **chance.likely_tasks()}))
+    kinds = [*sorted(set(_EVENTS)) * 2, *(chance.one_of(_EVENTS) for _ in range(events))]
     left = 40
-    for _ in range(events):
-        event = chance.event(names, FREQUENT)
-        of_everything = event[0].method in _OF_EVERYTHING
+    for kind in kinds:
+        of_everything = kind in _OF_EVERYTHING
         if left or not of_everything:
-            steps += event
+            steps += chance.event(names, FREQUENT, kind)
         left -= min(left, of_everything)
     return Script(chance.start, chance.start + chance.span, chance.random.randint(0, 1000), tuple(steps))
 
 
-_OF_EVERYTHING = frozenset({"outage", "workers_away", "pause_all", "resume_all", "set_clock", "boot"})
+_OF_EVERYTHING = frozenset(
+    {
+        "outage",
+        "workers_away",
+        "pause_all",
+        "resume_all",
+        "clock_ahead",
+        "clock_back",
+        "boot",
+        "edit_calendar",
+    }
+)

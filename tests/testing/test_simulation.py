@@ -10,7 +10,7 @@ import pytest
 from apscheduler.triggers.cron import CronTrigger
 
 from beatd.errors import Conflict, FieldError, InvalidInput, NotFound
-from beatd.testing import Run, Simulation, Suppressed, between, chances, check, drawn
+from beatd.testing import Run, Simulation, Suppressed, between, chances, check, drawn, violations
 
 HOURLY = {"cron": "0 * * * *", "task": "proj.task"}
 
@@ -89,6 +89,22 @@ def test_a_run_that_cancels_waits_ten_seconds_at_the_most(stops_in: str, starts:
     first, second = story.runs("e")
     assert (first.state, first.reason) == ("revoked", "cancelled for a newer run")
     assert _short(second.started_at) == f"10 {starts}"
+
+
+@pytest.mark.parametrize(
+    ("task", "first"), [({"shell": "true"}, "revoked"), ({"task": "proj.task"}, "succeeded")]
+)
+def test_a_message_that_no_worker_has_begun_is_cancelled_where_workers_claim_runs(
+    task: dict[str, Any], first: str
+) -> None:
+    story = world()
+    story.add("e", cron="0 * * * *", **task, overlap="cancel", expires="never", end_at=at("02:00"))
+    story.workers_away(at("00:30"), at("02:30"))
+    story.run_until(at("03:00"))
+    assert [(run.state, run.reason) for run in story.runs("e")] == [
+        (first, "cancelled for a newer run"),
+        ("succeeded", None),
+    ]
 
 
 def test_what_is_held_back_expires() -> None:
@@ -383,6 +399,35 @@ def test_triggers_of_apscheduler() -> None:
     story.add("e", custom="office", custom_args={"hour": "9-11"}, task="proj.task")
     story.run_until("2026-03-11T00:00Z")
     assert told(story) == ["10 09:00 succeeded", "10 10:00 succeeded", "10 11:00 succeeded"]
+
+
+class Fails(CronTrigger):
+    """From a certain instant on."""
+
+    def get_next_fire_time(self, previous_fire_time: Any, now: Any) -> Any:
+        if datetime(2026, 3, 10, 3, tzinfo=UTC) < now < datetime(2026, 3, 12, tzinfo=UTC):
+            raise ValueError("no idea")
+        return super().get_next_fire_time(previous_fire_time, now)
+
+
+def test_an_entry_that_cannot_be_planned_is_broken_and_the_others_go_on() -> None:
+    story = world(custom={"fails": Fails})
+    story.add("e", custom="fails", custom_args={"hour": "*"}, task="proj.task")
+    story.add("f", **HOURLY)
+    story.run_until(at("05:30"))
+    assert story.state("e") == "broken"
+    assert [_short(run.fire_time) for run in story.runs("e")] == ["10 01:00", "10 02:00"]
+    assert len(story.runs("f")) == 5
+    assert violations(story)[0].startswith("e: is broken: FieldError: custom: 'fails': the trigger failed")
+
+
+def test_the_end_of_one_outage_within_another_ends_nothing() -> None:
+    story = world()
+    story.add("e", **HOURLY, misfire="skip")
+    story.outage(at("00:30"), at("03:30"))
+    story.outage(at("01:30"), at("02:30"))
+    story.run_until(at("04:30"))
+    assert told(story) == ["10 01:00 misfire 3", "10 04:00 succeeded"]
 
 
 def test_what_is_handed_out_does_not_change_any_more() -> None:
