@@ -213,8 +213,8 @@ INVARIANTS: tuple[Invariant, ...] = (
 
 
 def _cannot_be_told(world: World, entry: Entry) -> bool:
-    """Of an entry that cannot be planned; of a fixed delay where the clock was set back, or where a run counted
-    as lost and then ended.
+    """Of an entry that cannot be planned; of a fixed delay where the clock was set back, or where a run
+    counted as lost and then ended.
     """
     if entry.error is not None:
         return True
