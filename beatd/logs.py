@@ -77,6 +77,7 @@ EVENTS = {
     # workers
     "worker.ready": "a worker takes runs from its queues",
     "worker.stopping": "a worker finishes its runs and ends",
+    "pool.freed": "a process of the pool died with a lock; the others go on now",
     "claim.failed": "a worker could not claim a run; its message is delivered again",
     # upkeep
     "history.trimmed": "old runs were deleted",

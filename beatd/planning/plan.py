@@ -428,7 +428,7 @@ def _unusable(definition: Definition, run: PlannedRun, now: datetime) -> str | N
     if run.expires_at is not None and run.expires_at <= now:
         return "expired"
     grace = definition.policies.misfire_grace
-    return "misfire" if grace is not None and now - run.due_time > max(grace, MISFIRE_AFTER) else None
+    return "misfire" if grace is not None and now - run.due_time > grace else None
 
 
 def _due_until(
@@ -457,15 +457,25 @@ def _fire_times(schedule: Schedule, after: datetime, until: datetime) -> Iterato
 def _newest(schedule: Schedule, after: datetime, until: datetime, wanted: int) -> list[datetime]:
     """The newest `wanted` fires in (after, until], oldest first.
 
-    Rules only look forward, so windows that double in length are searched until one holds enough:
-    the cost follows `wanted`, not the length of the past.
+    Rules only look forward, so windows that double in length are searched until one holds enough; one that
+    holds far too many is halved. The cost follows `wanted`, not the length of the past.
     """
     if wanted == 0:
         return []
+    most = 2 * wanted + 64
     window = MISFIRE_AFTER
+    too_late = until
     while True:
         start = max(after, until - window)
-        found = list(schedule.fire_times(start, until))
+        found = list(islice(schedule.fire_times(start, until), most))
+        while len(found) == most:
+            middle = start + (too_late - start) / 2
+            some = list(islice(schedule.fire_times(middle, until), most))
+            if len(some) < wanted:
+                too_late = middle
+            else:
+                start, found = middle, some
         if len(found) >= wanted or start == after:
             return found[-wanted:]
+        too_late = start
         window *= 2

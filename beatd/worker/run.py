@@ -12,6 +12,7 @@ from celery.exceptions import SecurityWarning
 from beatd.config import Settings
 from beatd.logs import get_logger
 from beatd.worker import plugin, process
+from beatd.worker.pool_locks import PoolLocks
 
 #: Transports over which workers tell each other what was revoked before one of them started.
 _MINGLING = ("amqp", "redis")
@@ -19,8 +20,8 @@ _MINGLING = ("amqp", "redis")
 #: Seconds within which a request to stop is noticed.
 _STOP_NOTICED = 0.5
 
-#: Seconds within which a pool process that lives lets go of a lock.
-_LOCK_PATIENCE = 1.0
+#: Seconds between looks whether a process of the pool died with a lock.
+_LOCKS_LOOKED_AT = 1.0
 
 log = get_logger()
 
@@ -77,25 +78,22 @@ def _on_ready(sender: Any, **_: object) -> None:
     log.info("worker.ready", worker=str(sender.hostname))
     # Celery's loop looks whether it shall stop when it wakes; the next timer may be seconds away.
     sender.timer.call_repeatedly(_STOP_NOTICED, lambda: None)
-    _result_queues.append(getattr(getattr(sender.pool, "_pool", None), "_outqueue", None))
+    pool = getattr(sender.pool, "_pool", None)
+    if PoolLocks.are_shared_by(pool):
+        locks = PoolLocks(pool)
+        _shared_locks.append(locks)
+        sender.timer.call_repeatedly(_LOCKS_LOOKED_AT, locks.look)
 
 
 def _on_stopping(sender: object, how: object, **_: object) -> None:
     log.info("worker.stopping", worker=str(sender), how=str(how))
 
 
-#: Over which the processes of the pool answer.
-_result_queues: list[Any] = []
+#: Of pools whose processes share their queues.
+_shared_locks: list[PoolLocks] = []
 
 
 def _free_result_queues() -> None:
-    """Takes their locks from processes that died with them.
-
-    Where there is no event loop, billiard ends a pool process at the moment in which that announces its end
-    over this queue, perhaps before it lets go of the lock; and waits for the lock, for ever, when it exits.
-    """
-    for queue in _result_queues:
-        lock = getattr(queue, "_wlock", None)
-        if lock is not None:
-            lock.acquire(timeout=_LOCK_PATIENCE)
-            lock.release()
+    """Else billiard waits, for ever, for the lock of a process that died with it when it exits."""
+    for locks in _shared_locks:
+        locks.free_results()

@@ -271,6 +271,8 @@ EDGES = [
         ["10 12:00"],
         [("misfire", 1, "10 11:00", "10 11:00")],
     ),
+    ({"misfire_grace": "5s"}, "11:00:05", ["10 11:00"], []),
+    ({"misfire_grace": "5s"}, "11:00:05.000001", [], [("misfire", 1, "10 11:00", "10 11:00")]),
     ({"expires": "30s"}, "11:00:29.999999", ["10 11:00"], []),
     ({"expires": "30s"}, "11:00:30", [], [("expired", 1, "10 11:00", "10 11:00")]),
     ({"misfire": "skip"}, "11:01:00", ["10 11:00"], []),
@@ -350,3 +352,28 @@ def test_of_several_fires_that_one_look_settles_only_the_newest_cancels() -> Non
     assert suppressed(decided) == [
         ("overlap", 2, "10 11:00", "10 12:00"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "last"),
+    [
+        ({"cron": "* * * 1 *"}, "2027-01-31T23:59"),
+        ({"cron": "*/10 * * * 1 *"}, "2027-01-31T23:59:50"),
+        ({"every": "1s", "end_at": "2027-02-01T00:00:00Z"}, "2027-02-01T00:00"),
+    ],
+)
+def test_the_end_of_a_dense_row_is_found_behind_a_long_silence(columns: dict[str, Any], last: str) -> None:
+    definition = entry(**columns, expires="never")
+    decided = look(definition, "2026-12-31T23:00", "2027-12-30T00:00")
+    assert [run.fire_time for run in decided.runs] == [at(last)]
+    [record] = decided.suppressions
+    assert record.exact
+    assert record.last < at(last)
+
+
+def test_the_newest_of_a_dense_row_are_found_behind_a_long_silence() -> None:
+    definition = entry(cron="* * * 1 *", misfire="all", misfire_limit=300, expires="never")
+    decided = look(definition, "2026-12-31T23:00", "2027-12-30T00:00")
+    assert len(decided.runs) == 300
+    assert fires(decided)[0] == "31 19:00"
+    assert fires(decided)[-1] == "31 23:59"
