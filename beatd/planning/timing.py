@@ -215,7 +215,9 @@ def _rule(
 def _boot(columns: Columns) -> BootSchedule:
     _refuse(columns, _NOT_AT_BOOT, f"means nothing for cron {_REBOOT!r}, which has no fire times ahead")
     host = columns.get("host")
-    return BootSchedule(None if host is None else text("host", host))
+    if host is not None and not text("host", host).strip():
+        raise FieldError("host", host, "the name of a machine", example="db1")
+    return BootSchedule(host)
 
 
 def _refuse(columns: Columns, names: tuple[str, ...], problem: str) -> None:

@@ -161,6 +161,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"custom_args": "{}"}, "custom_args: '{}': is for custom only"),
     ({"cron": None, "custom": "shifts", "custom_args": "[]"}, "custom_args: '[]': not a JSON object"),
     ({"host": "db1"}, "host: 'db1': is for cron '@reboot'"),
+    ({"cron": "@reboot", "host": " "}, "host: ' ': the name of a machine; for example 'db1'"),
     ({"cron": "@reboot", "host": 5}, "host: 5: text is wanted"),
     ({"cron": "@reboot", "jitter": "5m"}, "jitter: '5m': means nothing for cron '@reboot'"),
     ({"cron": "@reboot", "end_at": "2027-01-01"}, "end_at: '2027-01-01': means nothing for cron '@reboot'"),
