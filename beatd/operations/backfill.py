@@ -107,7 +107,7 @@ def revoke(context: Context, origin: str) -> tuple[str, int]:
 
     Raises NotFound, FieldError if several begin so.
     """
-    if not re.fullmatch(r"backfill:[0-9a-f-]{2,}", origin):
+    if not re.fullmatch(r"backfill:[0-9a-f-]*", origin):
         raise FieldError("backfill", origin, "not the mark of a backfill", example="backfill:7f3a9c")
     with context.database.write() as transaction:
         found = history.unbegun_origins(transaction, origin)
