@@ -141,11 +141,9 @@ def misfires_honoured(world: World, entry: Entry) -> Iterator[str]:
     """Missed fires become the runs that the misfire policy allows, and no more."""
     for run in entry.runs:
         policies, late = run.definition.policies, run.recorded_at - run.due_time
-        if not run.scheduled or late <= MISFIRE_AFTER:
-            continue
-        if policies.misfire == "skip":
+        if run.scheduled and late > MISFIRE_AFTER and policies.misfire == "skip":
             yield f"{_run(run)} was missed, and is a run under misfire = 'skip'"
-        if policies.misfire_grace is not None and late > max(policies.misfire_grace, MISFIRE_AFTER):
+        if run.scheduled and policies.misfire_grace is not None and late > policies.misfire_grace:
             yield f"{_run(run)} was {late} late, and its grace is {policies.misfire_grace}"
     for recorded, some in groupby(
         (run for run in entry.runs if run.scheduled), key=lambda run: run.recorded_real
