@@ -97,7 +97,7 @@ def test_up_in_an_empty_home_runs_the_samples_and_stops_cleanly(
     beatd: Beatd, start: Callable[..., Running]
 ) -> None:
     up = start("up", "--demo")
-    up.tells("6 samples added")
+    up.tells("9 samples added")
     up.tells("hello         succeeded")
     tree = up.tree()
     up.process.send_signal(signal.SIGINT)
@@ -119,7 +119,7 @@ def test_up_keeps_what_was_edited_and_adds_what_is_missing(
     beatd("init")
     beatd("entry", "add", "hello", "--every", "1s", "--shell", "echo mine")
     up = start("up", "--demo")
-    up.tells("6 (5 samples added)")
+    up.tells("9 (8 samples added)")
     up.tells("mine", times=2)
     up.process.terminate()
     up.ends(0)
