@@ -139,11 +139,7 @@ def _calls(items: list[Any]) -> tuple[dict[str, list[str]], dict[str, float]]:
     os.environ["MUTANT_UNDER_TEST"] = "stats"
     calls, seconds = {}, {}
     for item in items:
-        # What an earlier test left in a cache would hide a call.
-        for module in [module for name, module in sys.modules.items() if name.startswith("beatd.")]:
-            for value in vars(module).values():
-                if hasattr(value, "cache_clear"):
-                    value.cache_clear()
+        _forget()
         state()._stats.clear()
         started = time.process_time()
         if not _passes(item):
@@ -153,11 +149,20 @@ def _calls(items: list[Any]) -> tuple[dict[str, list[str]], dict[str, float]]:
     return calls, seconds
 
 
+def _forget() -> None:
+    """What collecting or an earlier test left in a cache would hide calls."""
+    for module in [module for name, module in sys.modules.items() if name.startswith("beatd.")]:
+        for value in vars(module).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+
+
 def _judge(name: str, items: list[Any], seconds: dict[str, float]) -> int:
     pid = os.fork()
     if not pid:
         os.environ["MUTANT_UNDER_TEST"] = name
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        _forget()
         try:
             for item in items:
                 signal.setitimer(signal.ITIMER_PROF, SECONDS + TIMES * seconds[item.nodeid])
@@ -173,9 +178,10 @@ def _passes(item: Any) -> bool:
     from _pytest.runner import runtestprotocol
 
     reports = runtestprotocol(item, log=False, nextitem=None)
-    if os.environ["MUTANT_UNDER_TEST"] == "stats":
-        print(*(report.longreprtext for report in reports if not report.passed), file=sys.__stderr__)
-    return all(report.passed for report in reports)
+    failed = [report for report in reports if not report.passed]
+    if failed and os.environ["MUTANT_UNDER_TEST"] == "stats":
+        print(failed[0].longreprtext, file=sys.__stderr__)
+    return not failed
 
 
 def _in_child(work: Any) -> Any:
