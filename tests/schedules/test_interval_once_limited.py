@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from beatd.errors import FieldError
 from beatd.schedules import IntervalSchedule, Limited, OnceSchedule, format_instant, parse_cron, parse_zone
-from beatd.schedules.base import Count
+from beatd.schedules.base import STEPS, Count, Schedule
 from tests.schedules.model import utc
 
 ANCHOR = utc("2026-01-01T00:00:10Z")
@@ -127,3 +127,37 @@ def test_an_interval_fires_at_whole_multiples_wherever_the_search_starts(
     assert first == ANCHOR + (timedelta(0) if include_anchor else every) or first - every <= after
     assert schedule.next_fire_time(first - timedelta(microseconds=1)) == first
     assert schedule.count(after, third) == Count(3, exact=True)
+
+
+class _Hourly(Schedule):
+    """A rule that can only be stepped."""
+
+    def next_fire_time(self, after: datetime) -> datetime | None:
+        return after.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("hours", "count"),
+    [
+        (0, Count(0, exact=True)),
+        (STEPS, Count(STEPS, exact=True)),
+        (STEPS + 1, Count(STEPS, exact=False)),
+    ],
+)
+def test_a_rule_that_can_only_be_stepped_is_counted_to_a_bound(hours: int, count: Count) -> None:
+    begin = utc("2026-01-01T00:00Z")
+    assert _Hourly().count(begin, begin + timedelta(hours=hours)) == count
+
+
+def test_limits_and_anchors_are_kept_in_utc() -> None:
+    berlin = datetime(2026, 3, 1, 1, tzinfo=parse_zone("Europe/Berlin"))
+    limited = Limited(OnceSchedule(ANCHOR), start_at=berlin, end_at=berlin)
+    anchored = IntervalSchedule(timedelta(hours=1), berlin)
+    for kept in (limited.start_at, limited.end_at, anchored.anchor):
+        assert kept is not None
+        assert (kept.tzinfo, kept) == (UTC, berlin)
+
+
+def test_an_interval_of_nothing_is_refused() -> None:
+    with pytest.raises(FieldError, match="every: '0:00:00': must be longer than nothing; for example '5m'"):
+        IntervalSchedule(timedelta(0), ANCHOR)
