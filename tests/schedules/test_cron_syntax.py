@@ -250,8 +250,8 @@ def test_fixed_time_or_wildcard(expression: str, kind: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        ({"dst_gap": "before"}, "dst_gap: 'before': must be one of run_after, skip"),
-        ({"dst_fold": "third"}, "dst_fold: 'third': must be one of first, second, both"),
+        ({"dst_gap": "before"}, "dst_gap: 'before': must be one of run_after, skip; for example 'run_after'"),
+        ({"dst_fold": "third"}, "dst_fold: 'third': must be one of first, second, both; for example 'first'"),
     ],
 )
 def test_unknown_policy(policy: dict[str, str], message: str) -> None:
