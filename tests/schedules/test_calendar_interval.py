@@ -209,6 +209,21 @@ def test_ways_to_write_a_day(every: str) -> None:
     assert schedule_of(every, "2026-01-15") == schedule_of("1d", "2026-01-15")
 
 
+@pytest.mark.parametrize(("gap", "number"), [("run_after", 4), ("skip", 3)])
+def test_times_that_are_skipped_are_counted_as_they_fire(gap: str, number: int) -> None:
+    schedule = parse_calendar_interval(
+        "1d",
+        parse_zone("Europe/Berlin"),
+        time="02:30",
+        day=None,
+        anchor=utc("2026-03-01T00:00Z"),
+        dst_gap=gap,
+    )
+    begin, end = utc("2026-03-27T12:00Z"), utc("2026-03-31T12:00Z")
+    assert schedule.count(begin, end) == Count(number, exact=True)
+    assert len([*schedule.fire_times(begin, end)]) == number
+
+
 # The model: every date from the anchor on is asked whether it is one of the row.
 
 ZONES = [parse_zone(name) for name in ("UTC", "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe")]

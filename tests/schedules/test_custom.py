@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
+from typing import Any
 
 import pytest
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.combining import AndTrigger, OrTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -222,3 +228,37 @@ def test_paths_that_lead_nowhere(path: str, problem: str) -> None:
         load_factories({"office": PATHS["office"], "tides": path})
     assert refusal.value.field == "schedules.custom.tides"
     assert problem in refusal.value.problem
+
+
+def test_of_triggers_that_must_agree_one_that_has_ended_ends_all() -> None:
+    until_may = CronTrigger(hour=1, end_date="2026-05-01", timezone="UTC")
+    hourly = CronTrigger(minute=0, timezone="UTC")
+    both = made(lambda: AndTrigger([until_may, hourly]))
+    assert both.next_fire_time(utc("2026-04-29T12:00Z")) == utc("2026-04-30T01:00Z")
+    assert both.next_fire_time(utc("2026-05-02T00:00Z")) is None
+    either = made(lambda: OrTrigger([until_may, DateTrigger("2026-05-03", timezone="UTC")]))
+    assert either.next_fire_time(utc("2026-05-02T00:00Z")) == utc("2026-05-03T00:00Z")
+    assert either.next_fire_time(utc("2026-05-04T00:00Z")) is None
+
+
+def test_a_trigger_that_has_ended_since_is_no_mistake() -> None:
+    ended = made(lambda: DateTrigger("2000-01-01", timezone="UTC"))
+    assert ended.next_fire_time(utc("2000-01-01T00:00Z")) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "fires"),
+    [
+        ({"hour": 2, "minute": 30}, ["2026-03-29T01:00Z", "2026-03-30T00:30Z"]),
+        ({"hour": 2, "minute": "*/30"}, ["2026-03-30T00:00Z", "2026-03-30T00:30Z"]),
+        ({"hour": "*", "minute": 30}, ["2026-03-28T23:30Z", "2026-03-29T00:30Z", "2026-03-29T01:30Z"]),
+    ],
+)
+def test_minutes_and_hours_with_a_star_follow_the_clock(fields: dict[str, Any], fires: list[str]) -> None:
+    schedule = made(lambda: CronTrigger(**fields, timezone="Europe/Berlin"))
+    expected = [utc(fire) for fire in fires]
+    assert [*islice(schedule.fire_times(utc("2026-03-28T23:00Z")), len(fires))] == expected
+
+
+def made(factory: Callable[[], BaseTrigger]) -> CustomSchedule:
+    return make_custom("rule", {}, parse_zone("UTC"), {"rule": factory})
