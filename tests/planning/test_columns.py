@@ -8,12 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from beatd.errors import FieldError, InvalidInput
 from beatd.planning.definition import Definition, parse_definition
 from beatd.planning.timing import Surroundings
 from beatd.schedules import (
+    BootSchedule,
     CalendarIntervalSchedule,
     IntervalSchedule,
     jitter_of,
@@ -26,7 +28,7 @@ UTC_ZONE = ZoneInfo("UTC")
 CREATED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KNOWN = Surroundings(
     calendars={"works": parse_date_set("2026-12-25", None), "fairs": parse_date_set("2026-05-05", None)},
-    custom={"hourly": IntervalTrigger},
+    custom={"hourly": IntervalTrigger, "noon": lambda: CronTrigger(hour=12, timezone="UTC")},
 )
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -246,7 +248,12 @@ def test_custom_triggers_are_those_of_the_configuration() -> None:
     schedule = read(columns).schedule
     assert schedule == make_custom("hourly", arguments, ZoneInfo("Europe/Berlin"), KNOWN.custom)
     assert schedule.next_fire_time(CREATED) == datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
-    assert refused({"custom": "hourly"}).field in ("custom", "custom_args")
+    assert read({"custom": "noon"}).schedule == make_custom("noon", {}, UTC_ZONE, KNOWN.custom)
+
+
+def test_a_boot_is_of_a_host_or_of_any() -> None:
+    assert read({"cron": "@reboot"}).schedule == BootSchedule()
+    assert read({"cron": "@reboot", "host": "db1"}).schedule == BootSchedule("db1")
 
 
 def test_a_fixed_delay_keeps_its_limits_and_its_calendar() -> None:
