@@ -12,7 +12,7 @@ from celery.exceptions import SecurityWarning
 from beatd.config import Settings
 from beatd.logs import get_logger
 from beatd.worker import plugin, process
-from beatd.worker.pool_locks import PoolLocks
+from beatd.worker.results_lock import ResultsLock
 
 #: Transports over which workers tell each other what was revoked before one of them started.
 _MINGLING = ("amqp", "redis")
@@ -20,8 +20,8 @@ _MINGLING = ("amqp", "redis")
 #: Seconds within which a request to stop is noticed.
 _STOP_NOTICED = 0.5
 
-#: Seconds between looks whether a process of the pool died with a lock.
-_LOCKS_LOOKED_AT = 1.0
+#: Seconds between looks whether a process of the pool died with the lock.
+_LOCK_LOOKED_AT = 1.0
 
 log = get_logger()
 
@@ -79,21 +79,21 @@ def _on_ready(sender: Any, **_: object) -> None:
     # Celery's loop looks whether it shall stop when it wakes; the next timer may be seconds away.
     sender.timer.call_repeatedly(_STOP_NOTICED, lambda: None)
     pool = getattr(sender.pool, "_pool", None)
-    if PoolLocks.are_shared_by(pool):
-        locks = PoolLocks(pool)
-        _shared_locks.append(locks)
-        sender.timer.call_repeatedly(_LOCKS_LOOKED_AT, locks.look)
+    if ResultsLock.is_shared_by(pool):
+        lock = ResultsLock(pool)
+        _locks.append(lock)
+        sender.timer.call_repeatedly(_LOCK_LOOKED_AT, lock.look)
 
 
 def _on_stopping(sender: object, how: object, **_: object) -> None:
     log.info("worker.stopping", worker=str(sender), how=str(how))
 
 
-#: Of pools whose processes share their queues.
-_shared_locks: list[PoolLocks] = []
+#: Of pools whose processes share a queue of results.
+_locks: list[ResultsLock] = []
 
 
 def _free_result_queues() -> None:
     """Else billiard waits, for ever, for the lock of a process that died with it when it exits."""
-    for locks in _shared_locks:
-        locks.free_results()
+    for lock in _locks:
+        lock.free()

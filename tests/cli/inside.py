@@ -8,6 +8,8 @@ import subprocess
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from unittest.mock import patch
 
+import tzlocal
+
 from beatd import cli
 from tests.cli.program import PROGRAM, Beatd
 
@@ -25,6 +27,7 @@ class InProcess(Beatd):
             redirect_stdout(out),
             redirect_stderr(err),
         ):
+            tzlocal.reload_localzone()  # which is kept from the command before, perhaps of another TZ
             code = _run()
         told = f"beatd {' '.join(arguments)}: exit status {code}\n{out.getvalue()}{err.getvalue()}"
         assert status is None or code == status, told

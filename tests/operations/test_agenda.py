@@ -29,7 +29,7 @@ def test_who_counts_and_who_does_not(context: Context) -> None:
     add(context, "hourly-2", cron="@hourly")
     add(context, "tokyo", cron="0 3 * * *", timezone="Asia/Tokyo")
     add(context, "five", every="5m", start_at="2098-03-28T23:00Z")
-    add(context, "poll", every="6h", fixed_delay=True)
+    add(context, "poll", every="6h", fixed_delay=True, start_at="2098-03-28T23:30Z")
     add(context, "hashed", cron="H H * * *")
     add(context, "boot", cron="@reboot")
     add(context, "paused", cron="* * * * *", enabled=False)

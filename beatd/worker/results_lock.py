@@ -1,0 +1,50 @@
+"""The lock of the results that a process of Celery's pool died with.
+
+Where the transport has no event loop, the processes of the pool share one queue of results, with a lock. A
+process that is ended from outside (a run is revoked or cancelled) at the wrong moment takes the lock with it,
+and the whole pool stands still, for ever. Nobody else notices: the worker answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from beatd.logs import get_logger
+
+log = get_logger()
+
+#: Seconds within which a process that lives lets go of the lock of the results, however slow the machine is.
+_PATIENCE = 1.0
+
+#: How often in a row a lock is seen stuck before it is freed.
+_LOOKS = 3
+
+
+class ResultsLock:
+    """Of one billiard pool; `look` is called again and again, by one thread."""
+
+    def __init__(self, pool: Any) -> None:
+        self._lock = pool._outqueue._wlock
+        self._stuck = 0
+
+    @staticmethod
+    def is_shared_by(pool: Any) -> bool:
+        """Whether it is a pool of processes that share a queue of results."""
+        return hasattr(getattr(pool, "_outqueue", None), "_wlock")
+
+    def look(self) -> None:
+        """Frees the lock once it has been stuck for some looks in a row."""
+        if self._lock.acquire(timeout=_PATIENCE):
+            self._lock.release()
+            self._stuck = 0
+            return
+        self._stuck += 1
+        if self._stuck >= _LOOKS:
+            self._stuck = 0
+            self.free()
+            log.warning("pool.freed")
+
+    def free(self) -> None:
+        """Whoever held it is gone, or shall not write any more."""
+        self._lock.acquire(timeout=_PATIENCE)
+        self._lock.release()
