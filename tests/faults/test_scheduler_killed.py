@@ -98,22 +98,23 @@ def test_killed_between_the_commit_of_reports_and_their_acknowledgement(installa
 @pytest.mark.parametrize("installation", [SERVERS], indirect=True)
 def test_killed_again_and_again(installation: Installation) -> None:
     """At the n-th pass each time, with fires going on: nothing is missing in the end."""
-    start = installation.now() + timedelta(seconds=1)
-    end = start + timedelta(seconds=6)
-    for number in range(10):
-        limits = {"start_at": start.isoformat(), "end_at": end.isoformat(), "expires": "10m"}
-        installation.add(f"e{number}", every="1s", **limits, **installation.shell())
+    start = installation.now() + timedelta(seconds=3)
+    end = start + timedelta(seconds=20)
+    limits = {"start_at": start.isoformat(), "end_at": end.isoformat(), "expires": "10m"}
+    names = [f"e{number}" for number in range(5)]
+    installation.add_all([{"name": name, "every": "1s", **limits, **installation.shell()} for name in names])
+    assert installation.now() < start, "this machine is too slow: written after they were due"
     installation.worker()
     for point in ("after-publish:2", "after-record:3", "after-publish:1", "before-publish:2"):
         killed = installation.scheduler(ready=False, BEATD_SCHEDULER_FAULT_POINT=point)
         assert killed.wait() == -signal.SIGKILL
     installation.scheduler()
-    installation.await_runs(70, 60)
-    expected = {(f"e{n}", start + timedelta(seconds=k)) for n in range(10) for k in range(7)}
+    installation.await_runs(105, 90)
+    expected = {(name, start + timedelta(seconds=k)) for name in names for k in range(21)}
     assert Counter((note.entry, note.fire_time) for note in installation.ledger()) == dict.fromkeys(
         expected, 1
     )
-    assert installation.states() == {"succeeded": 70}
+    assert installation.states() == {"succeeded": 105}
 
 
 def _write_entries_that_are_due(installation: Installation) -> None:
