@@ -11,7 +11,8 @@ from typing import Any
 
 from beatd import clock
 from beatd.logs import get_logger
-from beatd.planning.plan import Suppression, expires_at
+from beatd.planning.look import Suppression
+from beatd.planning.plan import expires_at
 from beatd.planning.task import run_id
 from beatd.planning.timing import Surroundings
 from beatd.schedules import BootSchedule

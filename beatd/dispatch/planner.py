@@ -9,7 +9,8 @@ from typing import Any
 
 from beatd.logs import get_logger
 from beatd.planning.definition import Definition
-from beatd.planning.plan import PLANNER, Facts, Pause, Period, Plan, PlannedRun, Suppression, plan
+from beatd.planning.look import Facts, Pause, Period, Plan, PlannedRun, Suppression
+from beatd.planning.plan import PLANNER, plan
 from beatd.store import ends, overlaps, pauses, timers
 from beatd.store.definitions import Definitions, Key, Version
 from beatd.store.engine import Database

@@ -11,7 +11,7 @@ from beatd.operations.context import Context
 from beatd.operations.entries import existing
 from beatd.operations.views import definition_of, view
 from beatd.planning.definition import Definition
-from beatd.planning.plan import Pause
+from beatd.planning.look import Pause
 from beatd.planning.preview import Closed, Coming, Withheld, preview, sentence
 from beatd.planning.remarks import rule_of
 from beatd.planning.timing import Timing

@@ -24,7 +24,7 @@ from sqlalchemy import (
     true,
 )
 
-from beatd.store.types import Instant, LongText, Name, RunId, Word
+from beatd.store.types import AnyText, Instant, Json, LongText, Name, RunId, Word
 
 metadata = MetaData(
     naming_convention={
@@ -111,6 +111,8 @@ entries = Table(
     Column("on_failure", LongText),
     Column("failure_limit", Integer),
     Column("on_lost", LongText),
+    # kept for the notifications that are to come
+    Column("mailto", LongText),
     Column("paused_until", LongText),
     Column("pause_note", LongText),
     # kept by triggers of `calendars`: how often the calendar was edited that the entry named then
@@ -140,6 +142,21 @@ entry_versions = Table(
     Column("changed_by", LongText),
     Column("door", Word),
     CheckConstraint("operation IN ('insert', 'update', 'delete')", name="operation"),
+    **_MARIADB,
+)
+
+#: Where an entry was imported from. No part of its definition; it goes with the entry, by a trigger.
+origins = Table(
+    "origins",
+    metadata,
+    Column("entry_id", _Id, primary_key=True, autoincrement=False),
+    Column("kind", Word, nullable=False),
+    Column("source", AnyText, nullable=False),
+    Column("place", AnyText, nullable=False),
+    Column("text", AnyText, nullable=False),
+    # the name and the options that it was imported with
+    Column("options", Json, nullable=False),
+    Column("imported_at", Instant, nullable=False),
     **_MARIADB,
 )
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from beatd.store.models import nodes
+from beatd.store.dialects import Dialect
+from beatd.store.models import installation, nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,26 @@ class Process:
     pid_started: int
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A node beside this one; `shadow` tells whether it records without publishing."""
+
+    name: str
+    host: str
+    pid: int
+    shadow: bool
+
+
 def register(
-    connection: Connection, id: str, name: str, process: Process, version: str, now: datetime, status: str
+    connection: Connection,
+    id: str,
+    name: str,
+    process: Process,
+    version: str,
+    now: datetime,
+    status: str,
+    *,
+    shadow: bool = False,
 ) -> None:
     connection.execute(
         insert(nodes).values(
@@ -42,8 +61,24 @@ def register(
             started_at=now,
             heartbeat_at=now,
             status=status,
+            shadow=shadow,
         )
     )
+
+
+def peers(connection: Connection, heard_since: datetime, *, shadow: bool) -> Sequence[Peer]:
+    """Nodes in shadow mode, or the others, that were heard of since; the longest running first."""
+    query = (
+        select(nodes.c.name, nodes.c.host, nodes.c.pid, nodes.c.shadow)
+        .where(nodes.c.heartbeat_at >= heard_since, nodes.c.shadow == shadow)
+        .order_by(nodes.c.started_at, nodes.c.id)
+    )
+    return [Peer(*row) for row in connection.execute(query)]
+
+
+def lock_joining(connection: Connection, dialect: Dialect) -> None:
+    """Until this transaction ends no other node comes to the table by way of here."""
+    connection.execute(dialect.locked(select(installation.c.id))).all()
 
 
 def heartbeat(

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, insert, or_, select, update
 
-from beatd.planning.plan import Pause
+from beatd.planning.look import Pause
 from beatd.store.entries import Transaction
 from beatd.store.models import pauses
 

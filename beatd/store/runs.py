@@ -50,6 +50,11 @@ def of_definition(definition: Definition) -> dict[str, Any]:
     }
 
 
+def shadowed(now: datetime) -> dict[str, Any]:
+    """The columns of a new run that is recorded as what would have been: it ended when it was recorded."""
+    return {"state": "shadow", "owner": None, "lease_until": None, "attempt": 0, "finished_at": now}
+
+
 def record(connection: Connection, dialect: Dialect, rows: Sequence[dict[str, Any]]) -> list[OutboxRun]:
     """Inserts runs; those that exist already are passed over. Of the ones inserted here it returns those
     that are leased: their owner, one and the same, is to publish them.

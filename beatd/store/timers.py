@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
 
-from beatd.planning.plan import Suppression
+from beatd.planning.look import Suppression
 from beatd.store.dialects import Dialect
 from beatd.store.models import entries, entry_changes, entry_versions, suppressions, timers
 

@@ -41,7 +41,13 @@ def create_statements(dialect: str, columns: Sequence[str]) -> list[str]:
 
     They are taken away from the last to the first: `entries` before `calendars`, as edits lock them.
     """
-    return [*on_calendars(dialect), *on_entries(dialect, columns), *on_pauses(dialect), *views(dialect)]
+    return [
+        *on_calendars(dialect),
+        *on_entries(dialect, columns),
+        *on_origins(dialect),
+        *on_pauses(dialect),
+        *views(dialect),
+    ]
 
 
 def names(statements: Sequence[str]) -> list[str]:
@@ -267,6 +273,25 @@ END""",
 CREATE OR REPLACE TRIGGER beatd_entries_delete AFTER DELETE ON entries FOR EACH ROW BEGIN{declared}{take_over}{record("OLD", "OLD.version + 1", "delete", "UTC_TIMESTAMP(6)")}
 END""",
     ]
+
+
+def on_origins(dialect: str) -> list[str]:
+    """The origin of an entry goes with it, however that is removed."""
+    remove = "DELETE FROM origins WHERE entry_id = OLD.id"
+    if dialect == "postgresql":
+        return [
+            f"""
+CREATE FUNCTION beatd_origins_remove() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    {remove};
+    RETURN NULL;
+END $$""",
+            "CREATE TRIGGER beatd_origins_remove AFTER DELETE ON entries "
+            "FOR EACH ROW EXECUTE FUNCTION beatd_origins_remove()",
+        ]
+    if dialect == "sqlite":
+        return [f"\nCREATE TRIGGER beatd_origins_remove AFTER DELETE ON entries BEGIN {remove}; END"]
+    return [f"\nCREATE OR REPLACE TRIGGER beatd_origins_remove AFTER DELETE ON entries FOR EACH ROW {remove}"]
 
 
 def on_calendars(dialect: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -51,6 +53,57 @@ class Instant(types.TypeDecorator[datetime]):
 #: Text of any length. MariaDB's TEXT ends at 64 KB, which arguments, outputs and the errors that quote
 #: them can pass; a version holds them once more, escaped as JSON.
 LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+
+#: What no database takes in text: lone surrogates, which stand for bytes that are not UTF-8, and NUL.
+_UNSTORABLE = re.compile("[\ud800-\udfff\0]")
+_ESCAPE = re.compile(r"\\u(005c|0000|d[89a-f][0-9a-f]{2})")
+_LIKE_AN_ESCAPE = re.compile(r"\\(?=u(?:005c|0000|d[89a-f][0-9a-f]{2}))")
+
+
+class AnyText(types.TypeDecorator[str]):
+    """Text that comes back as it was given, whatever it holds: what cannot be stored is written as
+    `\\udcff`, and a backslash that would begin such a thing itself as `\\u005c`.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        return dialect.type_descriptor(LongText.dialect_impl(dialect))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return _escaped(_LIKE_AN_ESCAPE.sub(lambda _: r"\u005c", value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else _ESCAPE.sub(lambda found: chr(int(found[1], 16)), value)
+
+
+class Json(types.TypeDecorator[Any]):
+    """A value as `json_text` writes it, in text that people can read."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        return dialect.type_descriptor(LongText.dialect_impl(dialect))
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json_text(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def json_text(value: Any) -> str:
+    """JSON that every database takes. Raises TypeError, ValueError for what JSON cannot say."""
+    return _escaped(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def _escaped(text: str) -> str:
+    return _UNSTORABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
 
 #: A run's id, which is the Celery task id: a UUID in its usual hyphenated form.
 RunId = (

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from beatd.planning.definition import Definition, parse_definition
-from beatd.planning.plan import Facts, Pause, Period, Plan, plan
+from beatd.planning.look import Facts, Pause, Period, Plan
+from beatd.planning.plan import plan
 from beatd.planning.timing import KINDS, Surroundings
 from beatd.schedules import parse_date_set
 

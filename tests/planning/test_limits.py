@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from beatd.planning.plan import DROPPED_COUNTED, Pause
+from beatd.planning.look import Pause
+from beatd.planning.plan import DROPPED_COUNTED
 from tests.planning.stories import at, entry, fires, look, suppressed
 
 # max_runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from beatd.planning.plan import Pause
+from beatd.planning.look import Pause
 from tests.planning.stories import at, entry, fires, look, suppressed
 
 

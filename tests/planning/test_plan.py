@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beatd.planning.plan import FIRES_A_LOOK, Period, expires_at, plan
+from beatd.planning.look import Period
+from beatd.planning.plan import FIRES_A_LOOK, expires_at, plan
 from tests.planning.stories import CREATED, at, entry, fires, look, suppressed
 
 

@@ -24,7 +24,8 @@ from typing import Any
 import pytest
 
 from beatd.planning.definition import parse_definition
-from beatd.planning.plan import Facts, Pause, Period, Plan, plan
+from beatd.planning.look import Facts, Pause, Period, Plan
+from beatd.planning.plan import plan
 from beatd.planning.policies import MISFIRES, OVERLAPS
 from beatd.planning.timing import Surroundings
 from beatd.schedules import parse_date_set

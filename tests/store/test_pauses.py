@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from beatd.planning.plan import Pause
+from beatd.planning.look import Pause
 from beatd.store import pauses
 from beatd.store.engine import Database
 from beatd.store.listener import Listener

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from beatd.planning.plan import Suppression
+from beatd.planning.look import Suppression
 from beatd.store import timers
 from beatd.store.engine import Database
 from beatd.store.models import entries, entry_changes, suppressions

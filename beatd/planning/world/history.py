@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from beatd.planning.definition import Definition
-from beatd.planning.plan import Period
+from beatd.planning.look import Period
 
 FINAL_STATES = frozenset({"succeeded", "failed", "revoked", "expired", "lost"})
 

@@ -16,7 +16,8 @@ from functools import partial
 from typing import Any
 
 from beatd.planning.definition import Definition
-from beatd.planning.plan import Facts, Pause, Period, Plan, PlannedRun, Suppression, expires_at, plan
+from beatd.planning.look import Facts, Pause, Period, Plan, PlannedRun, Suppression
+from beatd.planning.plan import expires_at, plan
 from beatd.planning.policies import CANCEL_PATIENCE, RERUNS
 from beatd.planning.task import run_id
 from beatd.planning.world.clock import Agenda, SimulatedClock
