@@ -124,7 +124,12 @@ def added() -> dict[str, list[sa.Column[Any]]]:
 
 def statements(dialect: str) -> list[str]:
     """The triggers and views of this revision."""
-    return triggers.create_statements(dialect, DEFINITION_COLUMNS)
+    return [
+        *triggers.on_calendars(dialect),
+        *triggers.on_entries(dialect, DEFINITION_COLUMNS),
+        *triggers.on_pauses(dialect),
+        *triggers.views(dialect),
+    ]
 
 
 def upgrade() -> None:

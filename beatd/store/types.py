@@ -54,6 +54,11 @@ class Instant(types.TypeDecorator[datetime]):
 #: them can pass; a version holds them once more, escaped as JSON.
 LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
+
+def _long_text(dialect: Dialect) -> types.TypeEngine[Any]:
+    return mysql.MEDIUMTEXT() if dialect.name in ("mysql", "mariadb") else Text()
+
+
 #: What no database takes in text: lone surrogates, which stand for bytes that are not UTF-8, and NUL.
 _UNSTORABLE = re.compile("[\ud800-\udfff\0]")
 _ESCAPE = re.compile(r"\\u(005c|0000|d[89a-f][0-9a-f]{2})")
@@ -69,7 +74,7 @@ class AnyText(types.TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
-        return dialect.type_descriptor(LongText.dialect_impl(dialect))
+        return dialect.type_descriptor(_long_text(dialect))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         if value is None:
@@ -87,7 +92,7 @@ class Json(types.TypeDecorator[Any]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
-        return dialect.type_descriptor(LongText.dialect_impl(dialect))
+        return dialect.type_descriptor(_long_text(dialect))
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else json_text(value)
