@@ -28,6 +28,9 @@ LOST_AFTER = timedelta(hours=24)
 #: How long a run that cancels an earlier one waits for its end.
 CANCEL_PATIENCE = timedelta(seconds=10)
 
+#: A run that is still `published` this long after its expiry counts as expired.
+EXPIRY_SLACK = timedelta(seconds=60)
+
 #: How often a run that is lost is started again under `on_lost: rerun`: a task that kills its worker must
 #: not do so for ever.
 RERUNS = 3

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, time, tzinfo
 
+from beatd.planning.reasons import UNSTARTED
+
 _NIGHT_ENDS = time(6)
 
 
@@ -56,7 +58,7 @@ def said_by(state: str, result: str | None, error: str | None, reason: str | Non
     text = result if state == "succeeded" else error or reason or result
     lines = [shown for line in (text or "").splitlines() if (shown := first_line(line))]
     if not lines and state == "expired":
-        return "no worker started it before its expiry"
+        return UNSTARTED
     if state == "succeeded":
         return next((line for line in lines if not _NO_NEWS.match(line)), "")
     return ": ".join(lines[:2])

@@ -9,7 +9,6 @@ What daylight saving makes of its wall times is in `wallclock`.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -20,6 +19,8 @@ from beatd.schedules import wallclock
 from beatd.schedules.base import Count, Schedule, as_utc
 from beatd.schedules.cron_days import DayRule
 from beatd.schedules.cron_fields import MONTHS, parse_fields
+from beatd.schedules.text import parse_choice
+from beatd.schedules.wallclock import FOLD_POLICIES, GAP_POLICIES
 
 
 def parse_cron(
@@ -59,14 +60,15 @@ def _parse(
     if not days.ever_matches:
         raise FieldError("cron", expression, _never(days), example="0 0 28 2 *")
     wildcard = minute.starts_with_star or hour.starts_with_star
+    gap, fold = ("skip", "both") if wildcard else ("run_after", "first")
     return CronSchedule(
         expression=" ".join(expression.split()),
         timezone=timezone,
         minutes=minute.values,
         hours=hour.values,
         days=days,
-        dst_gap=_policy("dst_gap", dst_gap, wallclock.GAP_POLICIES) or ("skip" if wildcard else "run_after"),
-        dst_fold=_policy("dst_fold", dst_fold, wallclock.FOLD_POLICIES) or ("both" if wildcard else "first"),
+        dst_gap=parse_choice(gap if dst_gap is None else dst_gap, GAP_POLICIES, "dst_gap"),
+        dst_fold=parse_choice(fold if dst_fold is None else dst_fold, FOLD_POLICIES, "dst_fold"),
         seconds=second.values,
     )
 
@@ -156,9 +158,3 @@ def _never(days: DayRule) -> str:
     if days.has_days:
         return f"never fires: no such weekday falls on such a day of the month in {months}"
     return f"never fires: there is no day {days.days[0]} in {months}"
-
-
-def _policy(name: str, value: str | None, allowed: Sequence[str]) -> str | None:
-    if value is not None and value not in allowed:
-        raise FieldError(name, value, f"must be one of {', '.join(allowed)}", example=allowed[0])
-    return value

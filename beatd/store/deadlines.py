@@ -7,14 +7,19 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
 
+from beatd.planning.policies import EXPIRY_SLACK
+from beatd.planning.reasons import (
+    CANCELLED,
+    HELD_TOO_LONG,
+    UNHEARD,
+    UNPUBLISHED,
+    UNSTARTED,
+    UNTOLD,
+    VANISHED,
+)
 from beatd.store import ends
 from beatd.store.dialects import Dialect
 from beatd.store.models import FINAL_STATES, claims, runs
-from beatd.store.overlaps import CANCELLED
-from beatd.store.runs import UNPUBLISHED
-
-#: A run that is still `published` this long after its expiry counts as expired.
-EXPIRY_SLACK = timedelta(seconds=60)
 
 #: A run that no worker has claimed is published so many times at the most.
 MOST_ATTEMPTS = 5
@@ -22,9 +27,6 @@ MOST_ATTEMPTS = 5
 #: A worker tells how a run ended before it ends its claim, and gives the report up after seconds; this long
 #: after the claim's end none is awaited any more.
 REPORT_SLACK = timedelta(seconds=60)
-
-VANISHED = "its worker vanished"
-UNHEARD = "nothing was heard of it within lost_after"
 
 
 def close_unpublished(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
@@ -36,7 +38,7 @@ def close_unpublished(connection: Connection, dialect: Dialect, now: datetime, l
 def close_held(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
     """Runs that were held back until their expiry."""
     stale = and_(ends.UNFINISHED, runs.c.state == "held", runs.c.expires_at <= now)
-    values = _expired(now, "expired before the earlier run ended")
+    values = _expired(now, HELD_TOO_LONG)
     return _close_found(connection, dialect, stale, limit, values)
 
 
@@ -48,7 +50,7 @@ def close_unstarted(connection: Connection, dialect: Dialect, now: datetime, lim
     """Published runs that nobody claimed or reported on by their expiry, and a minute: expired."""
     unclaimed = ~exists().where(claims.c.run_id == runs.c.id)
     stale = and_(runs.c.state == "published", runs.c.expires_at < now - EXPIRY_SLACK, unclaimed)
-    values = {"state": "expired", "finished_at": now, "reason": "no worker started it before its expiry"}
+    values = {"state": "expired", "finished_at": now, "reason": UNSTARTED}
     return _close_found(connection, dialect, stale, limit, values)
 
 
@@ -100,11 +102,7 @@ def close_untold(connection: Connection, dialect: Dialect, now: datetime, limit:
     """
     done = exists().where(claims.c.run_id == runs.c.id, claims.c.ended_at < now - REPORT_SLACK)
     untold = and_(runs.c.state.in_(("published", "started")), runs.c.run_once, done)
-    values = {
-        "state": "lost",
-        "finished_at": now,
-        "reason": "it has ended, but its worker could not report how",
-    }
+    values = {"state": "lost", "finished_at": now, "reason": UNTOLD}
     return _close_found(connection, dialect, untold, limit, values)
 
 

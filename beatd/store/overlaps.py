@@ -12,12 +12,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, update
 
+from beatd.planning.reasons import CANCELLED, SUPERSEDED
 from beatd.store.dialects import Dialect
 from beatd.store.ends import UNFINISHED, await_open
 from beatd.store.models import OPEN_STATES, claims, runs
-
-CANCELLED = "cancelled for a newer run"
-SUPERSEDED = "superseded by a newer run"
 
 #: Stands in `claims.worker` where a run was taken so that no worker starts it.
 _TAKEN = "beatd:cancelled"

@@ -14,11 +14,10 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, selec
 
 from beatd.planning.definition import Definition
 from beatd.planning.policies import RERUNS
+from beatd.planning.reasons import UNPUBLISHED
 from beatd.store import ends
 from beatd.store.dialects import Dialect
 from beatd.store.models import nudges, runs
-
-UNPUBLISHED = "expired before it could be published"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ from beatd.dispatch.outbox import Outbox
 from beatd.operations import calendars, entries, pausing
 from beatd.operations import runs as run_operations
 from beatd.operations.context import Context
+from beatd.planning.policies import EXPIRY_SLACK
 from beatd.planning.timing import Surroundings
 from beatd.planning.world.clock import Agenda, SimulatedClock
-from beatd.planning.world.work import EXPIRY_SLACK
 from beatd.reports import Report
 from beatd.schedules import CustomFactory, parse_instant, parse_zone
 from beatd.store import reported, schema

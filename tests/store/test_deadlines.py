@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from beatd.planning.reasons import UNPUBLISHED
 from beatd.store import runs
 from beatd.store.deadlines import (
     close_held,
@@ -53,7 +54,7 @@ def test_unpublished_runs_expire(database: Database) -> None:
     assert closed(database, close_unpublished, 10) == 0
     assert states(database) == {1: "expired", 2: "pending", 3: "pending", 4: "published", 5: "expired"}
     found = stored(database)
-    assert (found.finished_at, found.reason, found.owner) == (NOW, runs.UNPUBLISHED, None)
+    assert (found.finished_at, found.reason, found.owner) == (NOW, UNPUBLISHED, None)
 
 
 def test_unstarted_runs_expire_a_minute_late(database: Database) -> None:

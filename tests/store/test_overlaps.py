@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from beatd.planning.reasons import CANCELLED, SUPERSEDED
 from beatd.store import overlaps, runs
 from beatd.store.claims import Claim, take
 from beatd.store.engine import Database
@@ -88,7 +89,7 @@ def test_of_held_runs_the_newest_wins(database: Database) -> None:
         assert overlaps.supersede(connection, [], NOW) == 0
         assert overlaps.supersede(connection, [1], NOW) == 1
     assert states(database) == {1: "started", 2: "revoked", 3: "held", 4: "held"}
-    assert (stored(database, 2).reason, stored(database, 2).finished_at) == (overlaps.SUPERSEDED, NOW)
+    assert (stored(database, 2).reason, stored(database, 2).finished_at) == (SUPERSEDED, NOW)
 
 
 # Released
@@ -211,7 +212,7 @@ def test_an_unfinished_run_gives_way(database: Database, case: str) -> None:
     found = stored(database)
     assert found.state == state
     gives_way = state == "revoked" or asked
-    assert found.reason == (overlaps.CANCELLED if gives_way else None)
+    assert found.reason == (CANCELLED if gives_way else None)
     assert (found.finished_at == NOW) == (state == "revoked")
 
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from beatd.planning.reasons import UNPUBLISHED
 from beatd.store import runs
 from beatd.store.engine import Database
 from beatd.store.runs import OutboxRun
@@ -194,7 +195,7 @@ def test_what_the_owner_s_changes_write(database: Database) -> None:
     assert found == {
         1: ("pending", US, LEASE + SECOND, None, None, "broker down", None),
         2: ("published", None, None, at, None, None, None),
-        3: ("expired", None, None, None, at, None, runs.UNPUBLISHED),
+        3: ("expired", None, None, None, at, None, UNPUBLISHED),
         4: ("failed", None, None, None, at, "no such exchange", "not published"),
         5: ("pending", None, at, None, None, "broker down again", None),
     }

@@ -6,22 +6,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+from beatd.planning.policies import EXPIRY_SLACK
+from beatd.planning.reasons import CANCELLED, HELD_TOO_LONG, UNHEARD, UNPUBLISHED, UNSTARTED, VANISHED
 from beatd.planning.world.clock import Agenda, SimulatedClock
 from beatd.planning.world.history import Run, Task
 
-#: A run that is still `published` this long after its expiry counts as expired.
-EXPIRY_SLACK = timedelta(seconds=60)
-
 #: How long a worker's claim on a run-once run holds after the worker has vanished.
 CLAIM_LEASE = timedelta(seconds=60)
-
-CANCELLED = "cancelled for a newer run"
-SUPERSEDED = "superseded by a newer run"
-_UNPUBLISHED = "expired before it could be published"
-_UNSTARTED = "no worker started it before its expiry"
-_HELD_TOO_LONG = "expired before the earlier run ended"
-_VANISHED = "its worker vanished"
-_UNHEARD = "nothing was heard of it within lost_after"
 
 
 class Work:
@@ -57,7 +48,7 @@ class Work:
             run.lease_until = instant
             self._deadlines.put(instant, partial(self._publish_leased, run, instant))
         elif run.expires_at is not None and run.expires_at <= now:
-            self.finish(run, "expired", _UNPUBLISHED)
+            self.finish(run, "expired", UNPUBLISHED)
         else:
             run.lease_until, run.state, run.published_at = None, "published", now
             self._deliver(run)
@@ -66,7 +57,7 @@ class Work:
         """Keeps a run back, until somebody publishes it."""
         run.state = "held"
         if run.expires_at is not None:
-            self._deadlines.put(run.expires_at, partial(self._expire, run, "held", _HELD_TOO_LONG))
+            self._deadlines.put(run.expires_at, partial(self._expire, run, "held", HELD_TOO_LONG))
 
     def cancel(self, run: Run) -> bool:
         """Ends a run; False if a worker may have begun it, which is then asked to end it."""
@@ -108,7 +99,7 @@ class Work:
             self._messages.append(run)
             if run.expires_at is not None:
                 closed_at = run.expires_at + EXPIRY_SLACK
-                self._deadlines.put(closed_at, partial(self._expire, run, "published", _UNSTARTED))
+                self._deadlines.put(closed_at, partial(self._expire, run, "published", UNSTARTED))
         elif run.expires_at is None or run.expires_at > self._clock.now:
             self._start(run)
 
@@ -129,7 +120,7 @@ class Work:
         if outcome != "lost":
             self.finish(run, outcome, None if run.ended else run.reason)
         elif run.definition.run_once:
-            self._deadlines.put(self._clock.now + CLAIM_LEASE, partial(self._give_up, run, start, _VANISHED))
+            self._deadlines.put(self._clock.now + CLAIM_LEASE, partial(self._give_up, run, start, VANISHED))
 
     # What the node closes itself
 
@@ -137,7 +128,7 @@ class Work:
         """Of a run that has started: unless its worker tells something in time it is lost."""
         if run.state == "started" and run.started_at is not None:
             lost_at = run.started_at + run.definition.policies.lost_after
-            self._deadlines.put(lost_at, partial(self._give_up, run, run.starts, _UNHEARD))
+            self._deadlines.put(lost_at, partial(self._give_up, run, run.starts, UNHEARD))
 
     def _give_up(self, run: Run, start: int, why: str) -> None:
         if run.state != "started" or run.starts != start:

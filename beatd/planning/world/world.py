@@ -19,10 +19,11 @@ from beatd.planning.definition import Definition
 from beatd.planning.look import Facts, Pause, Period, Plan, PlannedRun, Suppression
 from beatd.planning.plan import expires_at, plan
 from beatd.planning.policies import CANCEL_PATIENCE, RERUNS
+from beatd.planning.reasons import SUPERSEDED
 from beatd.planning.task import run_id
 from beatd.planning.world.clock import Agenda, SimulatedClock
 from beatd.planning.world.history import Entry, Run, Suppressed, Task, Version
-from beatd.planning.world.work import SUPERSEDED, Work
+from beatd.planning.world.work import Work
 from beatd.schedules import BootSchedule
 
 _TICK = timedelta(microseconds=1)
