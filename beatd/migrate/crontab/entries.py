@@ -1,0 +1,193 @@
+"""What the lines of a crontab become: an entry for each line that runs something, which does what cron does.
+
+- It fires when cron would start it, in the zone that is in force for the line, else the machine's, never
+  beatd's default.
+- What passed while no scheduler ran is not made up (`misfire` is `skip`): cron does not either. Runs may
+  overlap, which is the default. A run that no worker has begun when the next one is due is dropped, as by
+  default.
+- Its command is the line's, byte for byte, with its input, in cron's environment and what the file sets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from beatd.errors import FieldError
+from beatd.migrate.crontab.command_names import command_name
+from beatd.migrate.crontab.installed import anacron_is_installed
+from beatd.migrate.crontab.lines import Crontab, Line
+from beatd.migrate.crontab.run_parts import RunParts, run_parts_of, scripts_of
+from beatd.migrate.crontab.users import owner_of, queue_of
+from beatd.migrate.found import Found, Origin, Reading
+from beatd.migrate.machine import has_user
+
+KIND = "crontab"
+STDIN = "-"
+
+_REBOOT = "@reboot"
+_EVERY = "@every "
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """How lines are to be taken: the zone of those for which none is in force, the queue of those that name
+    no user, and whether a folder of scripts is one entry or one for each of them.
+    """
+
+    timezone: str
+    queue: str | None = None
+    run_parts: Literal["folder", "scripts"] = "folder"
+
+
+def read_entries(crontab: Crontab, taking: Taking) -> Reading:
+    """The entries of a file, and its lines that cannot be carried over."""
+    reading = Reading(notes=crontab.notes)
+    for line in crontab.lines:
+        if line.reason is not None:
+            reading += Reading(refused=(line.reason,))
+        elif line.kind == "entry":
+            reading += _of_line(crontab, line, taking)
+    return reading
+
+
+def source_of(path: str) -> str:
+    """How the origin of an entry calls this file, wherever one stands: a whole path."""
+    return path if path == STDIN else os.path.abspath(path)  # noqa: PTH100 (Path leaves `..`, or follows links)
+
+
+def where(crontab: Crontab, line: Line) -> str:
+    return f"{crontab.path}:{line.number}"
+
+
+def queue(crontab: Crontab, line: Line, taking: Taking) -> str | None:
+    """A line that names its user goes to this user's worker, whatever was asked for."""
+    if line.user is not None:
+        return queue_of(line.user)
+    owner = owner_of(source_of(crontab.path))
+    return taking.queue or (queue_of(owner) if owner else None)
+
+
+def readable(text: str) -> str:
+    """A text for people: bytes that are not UTF-8, and what cannot be printed, as escapes."""
+    escaped = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in escaped
+    ).strip()
+
+
+def _of_line(crontab: Crontab, line: Line, taking: Taking) -> Reading:
+    command = line.command or ""
+    parts = run_parts_of(command)
+    warnings = (*line.warnings, *_user_warnings(line), *_environment_warnings(crontab, line))
+    found = partial(_found, crontab, line, taking)
+    if parts is None:
+        return Reading((found(command_name(command), command, warnings),))
+    name = Path(parts.folder).name
+    warnings += _run_parts_warnings(parts)
+    if taking.run_parts == "folder":
+        return Reading((found(name, command, warnings, named_by_comment=False),))
+    try:
+        scripts = scripts_of(parts, crontab.cron, where(crontab, line))
+    except FieldError as finding:
+        return Reading(refused=(finding,))
+    entries = tuple(
+        found(
+            f"{name} {script.name}",
+            parts.command(script),
+            warnings,
+            place=f"{line.number} {script.name}",
+            named_by_comment=False,
+        )
+        for script in scripts.taken
+    )
+    notes = [f"{where(crontab, line)}: {text}" for text in scripts.left_out]
+    notes.append(
+        f"{where(crontab, line)}: the {len(entries)} scripts of {parts.folder} run side by side, not in turn; "
+        "those that come to be there later are not known"
+    )
+    return Reading(entries, notes=tuple(notes))
+
+
+def _found(
+    crontab: Crontab,
+    line: Line,
+    taking: Taking,
+    name: str,
+    command: str,
+    warnings: tuple[str, ...],
+    *,
+    place: str | None = None,
+    named_by_comment: bool = True,
+) -> Found:
+    comment = readable(line.comment) if line.comment else None
+    return Found(
+        origin=Origin(KIND, source_of(crontab.path), place or str(line.number), line.source),
+        where=where(crontab, line),
+        names=tuple(filter(None, (comment if named_by_comment else None, readable(name)))),
+        options=_options(crontab, line, taking, command, comment),
+        warnings=warnings,
+    )
+
+
+def _options(
+    crontab: Crontab, line: Line, taking: Taking, command: str, comment: str | None
+) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "description": comment,
+        **_schedule(line, taking),
+        "shell": command,
+        "environment": "cron",
+        "env": dict(environment(crontab, line)) or None,
+        "stdin": line.stdin,
+        "queue": queue(crontab, line, taking),
+        "mailto": line.environment.get("MAILTO"),
+    }
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _schedule(line: Line, taking: Taking) -> dict[str, Any]:
+    """With what becomes of fires that are missed; a boot is never missed, and no time of day in any zone."""
+    schedule = line.schedule or ""
+    if schedule == _REBOOT:
+        return {"cron": schedule}
+    jitter = f"{line.random_delay}m" if line.random_delay else None
+    policies = {"jitter": jitter, "misfire": "skip"}
+    if schedule.startswith(_EVERY):
+        return {"every": schedule.removeprefix(_EVERY), **policies}
+    return {"cron": schedule, "timezone": line.timezone or taking.timezone, **policies}
+
+
+def environment(crontab: Crontab, line: Line) -> Mapping[str, str]:
+    """What the file sets for the command; cron lets nobody set who the user is."""
+    never = _names_of_the_user(crontab)
+    return {name: value for name, value in line.environment.items() if name not in never}
+
+
+def _names_of_the_user(crontab: Crontab) -> frozenset[str]:
+    return frozenset({"LOGNAME", "USER"} if crontab.cron == "cronie" else {"LOGNAME"})
+
+
+def _environment_warnings(crontab: Crontab, line: Line) -> tuple[str, ...]:
+    return tuple(
+        f"{name} is left out: cron sets it to the user's name, whatever the file says"
+        for name in sorted(_names_of_the_user(crontab) & line.environment.keys())
+    )
+
+
+def _user_warnings(line: Line) -> tuple[str, ...]:
+    if line.user is None or has_user(line.user):
+        return ()
+    return (f"there is no user {readable(line.user)} on this machine",)
+
+
+def _run_parts_warnings(parts: RunParts) -> tuple[str, ...]:
+    if parts.unless is None or Path(parts.unless).name != "anacron":
+        return ()
+    if anacron_is_installed():
+        return ("does nothing here: anacron is installed and runs this folder; import /etc/anacrontab, too",)
+    return ("does nothing once anacron is installed, which runs this folder then",)
