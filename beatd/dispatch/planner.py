@@ -49,13 +49,22 @@ class Planner:
     """For one thread."""
 
     def __init__(
-        self, database: Database, definitions: Definitions, zone_data: str | None, most_runs: int
+        self,
+        database: Database,
+        definitions: Definitions,
+        zone_data: str | None,
+        most_runs: int,
+        *,
+        shadow: bool = False,
     ) -> None:
-        """`most_runs`: beyond so many runs the other timers are left for the next pass."""
+        """`most_runs`: beyond so many runs the other timers are left for the next pass. `shadow`: runs end as
+        they are recorded, so that none is in the way of another.
+        """
         self._database = database
         self._definitions = definitions
         self._zone_data = zone_data
         self._most_runs = most_runs
+        self._shadow = shadow
 
     def plan(self, connection: Any, locked: Sequence[Timer], now: datetime) -> Planned:
         if not locked:
@@ -94,17 +103,21 @@ class Planner:
         delayed: set[int] = set()
         for (entry_id, _), version in found.items():
             if version.definition is not None:
-                if version.definition.policies.overlap != "allow":
+                if not self._shadow and version.definition.policies.overlap != "allow":
                     overlapping.add(entry_id)
                 if version.definition.timing.fixed_delay:
                     delayed.add(entry_id)
         unfinished = overlaps.with_open_run(connection, list(overlapping), now)
         # beside another's run it may start, but it counts from the end of its own
-        unfinished |= overlaps.with_open_run(connection, list(delayed - overlapping), now, "schedule")
+        awaited = [] if self._shadow else list(delayed)
+        own_unfinished = overlaps.with_open_run(connection, awaited, now, "schedule")
         last_ends = ends.last_ends(connection, list(delayed))
         return {
             timer.entry_id: Facts(
-                timer.entry_id in unfinished, timer.runs_made, last_ends.get(timer.entry_id)
+                open_run=timer.entry_id in unfinished,
+                open_scheduled=timer.entry_id in own_unfinished,
+                runs_made=timer.runs_made,
+                last_end=last_ends.get(timer.entry_id),
             )
             for timer in locked
         }

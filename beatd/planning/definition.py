@@ -72,6 +72,7 @@ def parse_definition(
     timing = parse_timing(reader, name, created_at, surroundings)
     task = _task(reader, name)
     policies = _policies(reader, task.time_limit)
+    reader.read("mailto", _mailto)
     paused_until = None
     if timing is not None:
         paused_until = reader.read("paused_until", lambda value: _instant("paused_until", value, timing))
@@ -162,6 +163,15 @@ def _task_name(value: Any) -> str:
         problem = "the name of a Celery task (or --shell, --http)"
         raise FieldError("task", value, problem, example="proj.tasks.cleanup")
     return name
+
+
+def _mailto(value: Any) -> str:
+    """Checked and kept: nothing is mailed yet."""
+    addresses = text("mailto", value)
+    if not addresses.strip() or not addresses.isprintable():
+        problem = "whom the output is mailed to, in one line"
+        raise FieldError("mailto", value, problem, example="ops@example.org")
+    return addresses
 
 
 def _instant(field: str, value: Any, timing: Timing) -> datetime:

@@ -34,11 +34,13 @@ class Pause:
 class Facts:
     """What planning asks of the runs so far.
 
-    `open_run`: an earlier run of the entry is unfinished. `runs_made`: scheduled runs since the entry's
-    creation. `last_end`: when the last scheduled run ended; asked for where the delay is fixed.
+    `open_run`: an earlier run of the entry is unfinished, whatever its origin. `open_scheduled`: one of its
+    schedule is, from whose end a fixed delay counts. `runs_made`: scheduled runs since the entry's creation.
+    `last_end`: when the last scheduled run ended; asked for where the delay is fixed.
     """
 
     open_run: bool = False
+    open_scheduled: bool = False
     runs_made: int = 0
     last_end: datetime | None = None
 

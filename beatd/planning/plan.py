@@ -102,6 +102,8 @@ class _Settling:
         #: the fires that are looked at one by one, in order
         self._fires: list[_Fire] = []
         self._suppressions: list[Suppression] = []
+        #: where a calendar may have dropped fires: version, schedule, after and until
+        self._under_calendar: list[tuple[int, Schedule, datetime, datetime]] = []
         self._definitions: dict[int, Definition] = {}
 
     def settle(
@@ -110,7 +112,7 @@ class _Settling:
         """The fires of one period in (after, until]; returns the instant up to which they are settled."""
         if _is_complete(definition, self._facts.runs_made):
             return until
-        if definition.timing.fixed_delay and self._facts.open_run:
+        if definition.timing.fixed_delay and self._facts.open_scheduled:
             return until  # there is no next fire before the run that is under way has ended
         self._definitions[period.version] = definition
         schedule = self._schedule(definition)
@@ -126,7 +128,7 @@ class _Settling:
             else:
                 self._suppress(period, reason, schedule, start, end)
                 cursor = end
-        self._record_dropped(period, schedule, after, cursor)
+        self._under_calendar.append((period.version, schedule, after, cursor))
         return cursor
 
     def conclude(self, period: Period, cursor: datetime) -> Plan:
@@ -140,7 +142,7 @@ class _Settling:
             next_fire, next_due = self._next(period.definition, after, made)
         return Plan(
             tuple(runs),
-            (*self._suppressions, *self._records()),
+            (*self._unlooked(runs), *self._records()),
             cursor,
             period.version,
             next_fire,
@@ -239,17 +241,15 @@ class _Settling:
             if fire.reason is None:
                 self._overlap(started, fire)
         self._fires = fires
-        runs = [fire.run for fire in started]
-        self._suppressions = [record for record in self._suppressions if self._is_of_fires(record, runs)]
-        return runs
+        return [fire.run for fire in started]
 
-    def _is_of_fires(self, record: Suppression, runs: Sequence[PlannedRun]) -> bool:
-        """False for times after the last run that there is to be, for now or for ever."""
-        definition = self._definitions[record.version]
-        before = sum(run.fire_time < record.first for run in runs)
-        if definition.timing.fixed_delay and before:
-            return False
-        return not _is_complete(definition, self._facts.runs_made + before)
+    def _last_fire(self, version: int, runs: Sequence[PlannedRun]) -> datetime:
+        """The last fire that a version has beside these runs, for now or for ever."""
+        timing = self._definitions[version].timing
+        left = len(runs) if timing.max_runs is None else timing.max_runs - self._facts.runs_made - 1
+        if timing.fixed_delay:
+            left = 0
+        return runs[left].fire_time if left < len(runs) else _END_OF_TIME
 
     def _overlap(self, started: list[_Fire], fire: _Fire) -> None:
         overlap = fire.definition.policies.overlap
@@ -274,7 +274,7 @@ class _Settling:
         if definition is None or _is_complete(definition, self._facts.runs_made + len(runs)):
             return False
         if definition.timing.fixed_delay:
-            return self._facts.open_run or bool(runs)
+            return self._facts.open_scheduled or bool(runs)
         return definition.timing.at_boot
 
     def _next(
@@ -299,6 +299,16 @@ class _Settling:
 
     # Records
 
+    def _unlooked(self, runs: Sequence[PlannedRun]) -> Iterator[Suppression]:
+        """Of the fires that were not looked at one by one. Behind the last fire there is nothing to record: no
+        misfire or pause spans that one, but the days of a calendar may.
+        """
+        for record in self._suppressions:
+            if record.first <= self._last_fire(record.version, runs):
+                yield record
+        for version, schedule, after, until in self._under_calendar:
+            yield from _dropped(version, schedule, after, min(until, self._last_fire(version, runs)))
+
     def _records(self) -> Iterator[Suppression]:
         """Of the fires that were looked at one by one: neighbours with one reason in one record."""
         for (version, reason), fires in groupby(
@@ -318,13 +328,13 @@ class _Settling:
         last = _newest(schedule, after, until, 1)[0]
         self._suppressions.append(Suppression(period.version, reason, count.number, count.exact, first, last))
 
-    def _record_dropped(self, period: Period, schedule: Schedule, after: datetime, until: datetime) -> None:
-        dropped = list(islice(schedule.dropped(after, until), DROPPED_COUNTED + 1))
-        if dropped:
-            exact = len(dropped) <= DROPPED_COUNTED
-            self._suppressions.append(
-                Suppression(period.version, "calendar", len(dropped), exact, dropped[0], dropped[-1])
-            )
+
+def _dropped(version: int, schedule: Schedule, after: datetime, until: datetime) -> Iterator[Suppression]:
+    """What a calendar drops in (after, until], if it does."""
+    dropped = list(islice(schedule.dropped(after, until), DROPPED_COUNTED + 1))
+    if dropped:
+        exact = len(dropped) <= DROPPED_COUNTED
+        yield Suppression(version, "calendar", len(dropped), exact, dropped[0], dropped[-1])
 
 
 def _is_complete(definition: Definition, made: int) -> bool:

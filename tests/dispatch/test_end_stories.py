@@ -123,6 +123,22 @@ def test_an_edit_to_a_fixed_delay_waits_for_what_is_under_way(turned: Turned) ->
     assert story.next == pytest.approx(45, abs=0.02)
 
 
+def test_an_edit_from_skipping_overlaps_to_a_fixed_delay_waits_for_its_own_run_only(turned: Turned) -> None:
+    story = Story(turned, every="10m", overlap="skip")
+    story.at(10)
+    story.ends(10)
+    with turned.database.write() as connection:
+        now = turned.database.now(connection)
+        run = story.run(10)._mapping
+        asked = {**run, "id": "77777777-7777-4777-8777-777777777777", "origin": "trigger:1", "fire_time": now}
+        connection.execute(runs.insert(), {**asked, "state": "started", "finished_at": None})
+    story.turned.turn(minutes=1)
+    story.edit(overlap="allow", fixed_delay=True)
+    assert story.go() == []
+    assert story.next == pytest.approx(20, abs=0.02)
+    assert len(story.at(20.1)) == 1
+
+
 # on_failure
 
 

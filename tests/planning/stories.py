@@ -13,7 +13,12 @@ from beatd.planning.timing import KINDS, Surroundings
 from beatd.schedules import parse_date_set
 
 CREATED = datetime(2026, 3, 1, tzinfo=UTC)
-HOLIDAYS = Surroundings(calendars={"holidays": parse_date_set("2026-03-10 2026-03-11", None, None, None)})
+HOLIDAYS = Surroundings(
+    calendars={
+        "holidays": parse_date_set("2026-03-10 2026-03-11"),
+        "weekends": parse_date_set(None, "sat,sun"),
+    }
+)
 
 
 def at(text: str) -> datetime:

@@ -115,6 +115,7 @@ class Node:
     name: str = "node-1"
     heartbeat_at: datetime = HEARD
     status: str = "running"
+    shadow: bool = False
 
 
 def records(*versions: Version, now: str = "10 12:00", **known: Any) -> Records:

@@ -52,6 +52,29 @@ def test_behind_the_last_run_that_is_allowed_there_is_no_fire_to_pause_or_drop()
     assert decided.suppressions == ()
 
 
+def test_what_a_calendar_drops_is_counted_up_to_the_last_run_that_is_allowed() -> None:
+    noon = {"cron": "0 12 * * *", "misfire": "all", "expires": "never", "calendar": "weekends"}
+    decided = look(entry(**noon, max_runs=4), "2026-03-06T13:00", "2026-03-23T00:00", runs_made=1)
+    assert fires(decided) == ["09 12:00", "10 12:00", "11 12:00"]
+    assert suppressed(decided) == [("calendar", 2, "07 12:00", "08 12:00")]
+    versions = [
+        ("2026-03-01T00:00", entry(**noon, max_runs=2)),
+        ("2026-03-12T00:00", entry(**noon, max_runs=3)),
+    ]
+    edited = look(versions, "2026-03-06T11:00", "2026-03-23T00:00")
+    assert fires(edited) == ["06 12:00", "09 12:00", "12 12:00"]
+    assert suppressed(edited) == [("calendar", 2, "07 12:00", "08 12:00")]
+    unbounded = look(entry(**noon), "2026-03-13T11:00", "2026-03-23T00:00")
+    assert suppressed(unbounded) == [("calendar", 4, "14 12:00", "22 12:00")]
+
+
+def test_what_a_calendar_drops_is_counted_up_to_the_run_from_whose_end_a_delay_counts() -> None:
+    delayed = entry(every="1d", fixed_delay=True, misfire="all", expires="never", calendar="weekends")
+    decided = look(delayed, "2026-03-06T13:00", "2026-03-23T00:00", last_end=at("2026-03-06T12:30"))
+    assert fires(decided) == ["09 12:30"]
+    assert suppressed(decided) == [("calendar", 2, "07 12:30", "08 12:30")]
+
+
 # fixed_delay
 
 
@@ -60,7 +83,7 @@ def test_a_fixed_delay_starts_from_the_creation_and_goes_on_from_the_end_of_the_
     first = look(definition, "2026-03-01T00:00", "2026-03-01T01:00:01")
     assert fires(first) == ["01 01:00"]
     assert (first.next_fire, first.waiting) == (None, True)
-    under_way = look(definition, "2026-03-01T01:00:01", "2026-03-01T05:00", open_run=True)
+    under_way = look(definition, "2026-03-01T01:00:01", "2026-03-01T05:00", open_scheduled=True)
     assert (under_way.runs, under_way.suppressions) == ((), ())
     assert (under_way.next_fire, under_way.waiting) == (None, True)
     ended = look(definition, "2026-03-01T05:00", "2026-03-01T05:12:31", last_end=at("2026-03-01T05:12:30"))
@@ -111,7 +134,7 @@ def test_while_the_run_of_a_fixed_delay_is_unfinished_nothing_is_paused_or_dropp
         ("2026-03-09T22:30", entry(every="1h", fixed_delay=True, calendar="holidays", enabled=False)),
         ("2026-03-09T23:30", entry(every="1h", fixed_delay=True, calendar="holidays")),
     ]
-    decided = look(versions, "2026-03-09T20:00", "2026-03-10T05:00", open_run=True)
+    decided = look(versions, "2026-03-09T20:00", "2026-03-10T05:00", open_scheduled=True)
     assert (decided.runs, decided.suppressions, decided.waiting) == ((), (), True)
 
 
@@ -124,6 +147,22 @@ def test_behind_the_first_run_of_a_fixed_delay_there_is_no_fire_to_pause() -> No
     ]
     decided = look(versions, "2026-03-01T00:10", "2026-03-01T05:10")
     assert (fires(decided), decided.suppressions) == (["01 01:00"], ())
+
+
+def test_beside_an_unfinished_run_that_is_not_its_schedules_a_fixed_delay_goes_on() -> None:
+    versions = [
+        ("2026-03-01T00:00", entry(overlap="skip")),
+        ("2026-03-01T02:30", entry(every="20m", fixed_delay=True)),
+    ]
+    decided = look(
+        versions, "2026-03-01T02:10", "2026-03-01T02:35", open_run=True, last_end=at("2026-03-01T02:00:05")
+    )
+    assert (decided.runs, decided.waiting) == ((), False)
+    assert decided.next_fire == at("2026-03-01T02:40:05")
+    later = look(
+        versions, "2026-03-01T02:35", "2026-03-01T02:41", open_run=True, last_end=at("2026-03-01T02:00:05")
+    )
+    assert (fires(later), later.waiting) == (["01 02:40"], True)
 
 
 # boot

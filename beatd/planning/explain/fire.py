@@ -85,6 +85,8 @@ def explain_coming(records: Records, fire_time: datetime, version: Version) -> E
     if not records.alive:
         headline += ", if a scheduler runs then"
         advice = Advice("start a scheduler", "scheduler")
+    elif all(node.shadow for node in records.alive):
+        headline = f"{headline.replace('will', 'would')}: in shadow mode that is recorded, and nothing runs"
     statements = (*_fire(version, fire_time), *([] if records.alive else _schedulers(records)))
     return Explanation(headline, "coming", fire_time, None, statements, (advice,))
 

@@ -21,6 +21,7 @@ Verdict = Literal[
     "expired",
     "lost",
     "revoked",
+    "shadow",
     "suppressed",
     "unsettled",
     "coming",
@@ -132,6 +133,8 @@ class Node(Protocol):
     def heartbeat_at(self) -> datetime: ...
     @property
     def status(self) -> str: ...
+    @property
+    def shadow(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ _MEANINGS: dict[str, tuple[Verdict, str]] = {
     "revoked": ("revoked", "its run was revoked"),
     "expired": ("expired", "its run expired before a worker began it"),
     "lost": ("lost", "its run was lost"),
+    "shadow": ("shadow", "it would have run: the scheduler was in shadow mode, and published nothing"),
 }
 
 
@@ -65,6 +66,8 @@ def unfinished_at(runs: Sequence[Run], fire_time: datetime, looked_at: datetime)
 
 
 def _is_or_did(run: Run) -> str:
+    if run.state == "shadow":
+        return "would have run (shadow mode)"
     if run.state in ("succeeded", "failed", "expired"):
         return run.state
     return f"{'was' if run.state in ('revoked', 'lost') else 'is'} {run.state}"
@@ -95,7 +98,7 @@ def _dated(run: Run, definition: Definition | None) -> Iterator[Statement]:
         yield Statement(f"started{f' on {run.worker}' if run.worker else ''}{retries}", run.started_at)
     if run.expires_at is not None and run.state == "expired":
         yield Statement(f"its expiry{expiry_setting(definition)}", run.expires_at)
-    if run.finished_at is not None:
+    if run.finished_at is not None and run.state != "shadow":
         yield Statement(_end(run, run.finished_at), run.finished_at)
 
 

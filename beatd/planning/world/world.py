@@ -241,11 +241,13 @@ class World:
         definitions = [period.definition for period in periods if period.definition is not None]
         overlapping = any(definition.policies.overlap != "allow" for definition in definitions)
         delayed = any(definition.timing.fixed_delay for definition in definitions)
-        now = self.clock.now
-        unfinished = (overlapping or delayed) and any(
-            run.may_run(now) and (overlapping or run.scheduled) for run in entry.unfinished
+        under_way = [run for run in entry.unfinished if run.may_run(self.clock.now)]
+        return Facts(
+            open_run=overlapping and bool(under_way),
+            open_scheduled=delayed and any(run.scheduled for run in under_way),
+            runs_made=entry.runs_made,
+            last_end=entry.last_end() if delayed else None,
         )
-        return Facts(unfinished, entry.runs_made, entry.last_end() if delayed else None)
 
     def _record(self, entry: Entry, decided: Plan) -> None:
         now, running = self.clock.now, False
