@@ -18,6 +18,7 @@ from beatd.planning.task import HTTP_TASK, SHELL_TASK
 from beatd.planning.timing import BELONGS_TO, KINDS
 from beatd.schedules import format_duration, format_instant
 from beatd.store.entries import EDITABLE_COLUMNS
+from beatd.store.types import json_text
 
 Options = Mapping[str, Any]
 
@@ -29,6 +30,7 @@ SHELL_ARGUMENTS = {
     "stdin": "stdin",
     "timeout": "timeout",
     "expected_exit_status": "expected_exit_status",
+    "environment": "environment",
 }
 HTTP_ARGUMENTS = {
     "http": "url",
@@ -217,7 +219,8 @@ def _replace_task(columns: dict[str, Any], before: str | None, options: Options)
         if key in own or (key in _TASK_ARGUMENTS and value is not None)
     }
     if arguments:
-        columns["kwargs"] = _json("kwargs", _merged(task, columns["kwargs"], arguments))
+        merged = _merged(task, columns["kwargs"], arguments)
+        columns["kwargs"] = _json("kwargs", merged, any_text=task == SHELL_TASK)
 
 
 def _merged(task: str, kwargs: str | None, arguments: Options) -> dict[str, Any]:
@@ -275,14 +278,16 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _json(key: str, value: Any) -> str:
+def _json(key: str, value: Any, *, any_text: bool = False) -> str:
+    """`any_text`: also bytes that are not UTF-8, which are lone surrogates and are written as escapes."""
     kind = _JSON_COLUMNS[key]
     value = list(value) if kind is list and isinstance(value, tuple) else value
     if not isinstance(value, kind):
         wanted = "an array" if kind is list else "a table"
         raise FieldError(key, value, f"not {wanted}", example=_EXAMPLES[key])
     try:
-        return _storable(key, json.dumps(value, ensure_ascii=False, allow_nan=False))
+        text = json_text(value) if any_text else json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return _storable(key, text)
     except (TypeError, ValueError) as error:
         raise FieldError(key, value, f"cannot be written as JSON: {error}") from error
 
