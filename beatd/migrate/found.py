@@ -7,21 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beatd.errors import FieldError
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where an entry comes from. It is kept beside the entry, so that importing again finds it.
-
-    `kind` names the sort of source (`crontab`, `celery`, `systemd`, …), `source` the one among them: a file
-    with its whole path, an app, a database without its password. `place` is the line, unit or key in it, and
-    `text` what stands there; bytes that are not UTF-8 are lone surrogates, as of `surrogateescape`.
-    """
-
-    kind: str
-    source: str
-    place: str
-    text: str
+from beatd.store.origins import Origin as Origin
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from beatd.planning.timing import KINDS, Surroundings, Timing, next_fire_time
 from beatd.schedules import parse_instant
 from beatd.store import entries, history
 from beatd.store.entries import StoredEntry, Transaction
+from beatd.store.types import json_text
 
 Columns = Mapping[str, Any]
 
@@ -91,7 +91,7 @@ def remark(definition: Definition, now: datetime) -> str | None:
     following = fire and next_fire_time(definition.schedule, fire)
     if not fire or not following:
         return None
-    expiry = expires_at(definition, fire)
+    expiry = expires_at(definition, fire, definition.timing.due_time(fire))
     if expiry is None or expiry > following:
         return None
     return (
@@ -160,20 +160,25 @@ def delete(context: Context, transaction: Transaction, removed: Sequence[StoredE
 
 def audit_run(context: Context, transaction: Transaction, action: str, run: history.Run) -> None:
     """Notes what a person did to a run."""
-    row = _audit_row(context, transaction, action, run.entry_id, run.entry, {"run": run.id})
-    history.audited(transaction, [row])
+    now = context.database.now(transaction)
+    history.audited(transaction, [_audit_row(context, now, action, run.entry_id, run.entry, {"run": run.id})])
 
 
 def audit_entry(
     context: Context, transaction: Transaction, action: str, entry: StoredEntry, detail: Mapping[str, Any]
 ) -> None:
     """Notes what a person did with an entry that changed nothing of it."""
-    history.audited(transaction, [_audit_row(context, transaction, action, entry.id, entry.name, detail)])
+    history.audited(
+        transaction,
+        [_audit_row(context, context.database.now(transaction), action, entry.id, entry.name, detail)],
+    )
 
 
 def audit(context: Context, transaction: Transaction, action: str, detail: Mapping[str, Any]) -> None:
     """Notes what a person did that concerns no one entry."""
-    history.audited(transaction, [_audit_row(context, transaction, action, None, None, detail)])
+    history.audited(
+        transaction, [_audit_row(context, context.database.now(transaction), action, None, None, detail)]
+    )
 
 
 def _audit(
@@ -182,26 +187,28 @@ def _audit(
     action: str,
     done: Sequence[tuple[StoredEntry, Mapping[str, tuple[Any, Any]]]],
 ) -> None:
-    rows = [
-        _audit_row(context, transaction, action, entry.id, entry.name, differing) for entry, differing in done
-    ]
-    history.audited(transaction, rows)
+    if done:
+        now = context.database.now(transaction)
+        rows = [
+            _audit_row(context, now, action, entry.id, entry.name, differing) for entry, differing in done
+        ]
+        history.audited(transaction, rows)
 
 
 def _audit_row(
     context: Context,
-    transaction: Transaction,
+    now: datetime,
     action: str,
     entry_id: int | None,
     name: str | None,
     detail: Mapping[str, Any],
 ) -> dict[str, Any]:
     return {
-        "at": context.database.now(transaction),
+        "at": now,
         "who": context.who,
         "door": context.door,
         "action": action,
         "entry_id": entry_id,
         "entry_name": name,
-        "detail": json.dumps(detail, ensure_ascii=False) if detail else None,
+        "detail": json_text(detail) if detail else None,
     }
