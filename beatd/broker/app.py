@@ -33,7 +33,7 @@ def load_app(
     A `broker_url` replaces the operator's; `default_queue` and `timezone` concern beatd's own app only.
     Raises InvalidInput.
     """
-    app = _own_app(default_queue, timezone) if path is None else _operators_app(path)
+    app = _own_app(default_queue, timezone) if path is None else operators_app(path)
     if broker_url is not None:
         _pin_broker(app, broker_url)
     if transport_options:
@@ -71,7 +71,8 @@ def _connection(make: Any, pinned: str, url: str | None = None, **options: Any) 
     return make(url or pinned, **options)  # type: ignore[no-any-return]
 
 
-def _operators_app(path: str) -> Celery:
+def operators_app(path: str) -> Celery:
+    """The app at `proj.celery:app`, found as `celery --app` finds it. Raises InvalidInput."""
     try:
         app = find_app(path)  # puts the working directory on sys.path, as `celery --app` does
     except Exception as error:

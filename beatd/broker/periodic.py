@@ -1,0 +1,388 @@
+"""What an app's own beat would run, as plain data.
+
+What belongs to Celery (schedules, queues, signatures) is read here and goes no further: whoever turns it into
+entries needs no Celery.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from celery import Celery, schedules
+from celery.app.task import Task
+from celery.backends.base import DisabledBackend
+from celery.canvas import Signature
+from kombu.entity import Exchange, Queue
+from kombu.utils.functional import maybe_evaluate
+
+from beatd.errors import FieldError, InvalidInput
+
+#: What beat adds to every schedule, unless the result backend forgets by itself.
+CLEANUP = "celery.backend_cleanup"
+
+#: Fields of a crontab in cron's order, with the names that Celery gives them.
+CRONTAB_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+
+
+@dataclass(frozen=True, slots=True)
+class Crontab:
+    """The values of each field and what was written for them, in the order of `CRONTAB_FIELDS`.
+
+    Sunday is weekday 0. A time matches when every one of the five does. `timezone` is an IANA name.
+    """
+
+    values: tuple[frozenset[int], ...]
+    written: tuple[Any, ...]
+    timezone: str
+
+    def __str__(self) -> str:
+        given = zip(CRONTAB_FIELDS, self.written, strict=True)
+        return f"crontab({', '.join(f'{name}={_shown(value)}' for name, value in given if value != '*')})"
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """`relative`: rounded down to whole days, hours or minutes of the zone's clock."""
+
+    every: timedelta
+    relative: bool = False
+    timezone: str = "UTC"
+
+    def __str__(self) -> str:
+        text = f"{self.every.total_seconds():g} seconds"
+        return f"every {text}, relative" if self.relative else f"every {text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Solar:
+    event: str
+    latitude: float
+    longitude: float
+
+    def __str__(self) -> str:
+        return f"solar({self.event!r}, {self.latitude:g}, {self.longitude:g})"
+
+
+@dataclass(frozen=True, slots=True)
+class Clocked:
+    """Once, at an aware instant."""
+
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"clocked({self.at.isoformat()})"
+
+
+Rule = Crontab | Every | Solar | Clocked
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """One entry of beat. `rule` is None where its schedule cannot be read.
+
+    `options` are `apply_async`'s, those of the task itself among them, as plain values. `findings` say what
+    of it is not plain, each of the field as beat calls it: `schedule`, `args`, `options.link`.
+    """
+
+    key: str
+    task: str
+    rule: Rule | None
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    enabled: bool = True
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    max_runs: int | None = None
+    description: str | None = None
+    findings: tuple[FieldError, ...] = ()
+    warnings: tuple[str, ...] = ()
+    added_by_beat: bool = False
+
+
+# The app's schedule ------------------------------------------------------------------------------
+
+
+def prepare(app: Celery, path: str) -> None:
+    """Does what `celery beat` does before it looks at the schedule: imports all modules of tasks and finishes
+    the app, so that whatever adds periodic tasks has done so. Raises InvalidInput."""
+    try:
+        app.loader.init_worker()
+        app.finalize()
+        maybe_evaluate(app.conf.beat_schedule)
+    except Exception as error:
+        problem = f"its tasks cannot be imported: {type(error).__name__}: {error}"
+        raise InvalidInput([FieldError("app", path, problem)]) from error
+
+
+def read(app: Celery) -> list[Periodic]:
+    """What beat would run for an app that is prepared, in the order of its schedule. Imports nothing."""
+    schedule = maybe_evaluate(app.conf.beat_schedule)
+    found = [_periodic(app, str(key), entry) for key, entry in schedule.items()]
+    if CLEANUP not in schedule and _wants_cleanup(app):
+        found.append(_cleanup(app))
+    return found
+
+
+def app_name(app: Celery, path: str) -> str:
+    """What the app is known by, however it was found."""
+    return path if app.main in (None, "", "__main__") else str(app.main)
+
+
+def timezone_of(app: Celery) -> str:
+    """The IANA name of the zone that the app's crontabs are in. Raises FieldError."""
+    return _zone_name(app.timezone)
+
+
+def crontab(written: Mapping[str, Any], timezone: str) -> Crontab:
+    """What Celery reads in the fields of a crontab, by their names. Raises FieldError."""
+    fields = {name: written[name] for name in CRONTAB_FIELDS}
+    try:
+        return _crontab(schedules.crontab(**fields), timezone)
+    except (ValueError, TypeError, schedules.ParseException) as error:
+        shown = " ".join(str(value) for value in fields.values())
+        raise FieldError("schedule", shown, f"Celery's crontab refuses it: {error}") from error
+
+
+_KEYS = {"task", "schedule", "args", "kwargs", "options", "relative", "enabled"}
+#: What beat keeps in an entry for itself.
+_ITS_OWN = {"app", "name", "last_run_at", "total_run_count"}
+
+
+def _periodic(app: Celery, key: str, entry: Any) -> Periodic:
+    findings: list[FieldError] = []
+    try:
+        given = dict(entry)
+    except (TypeError, ValueError):
+        problem = "an entry is a dict with task and schedule"
+        return Periodic(key, "", None, findings=(FieldError("entry", _shown(entry), problem),))
+    for name in sorted(given.keys() - _KEYS - _ITS_OWN, key=str):
+        meant = f"; in options it is {name!r}'s place" if name in _OPTION_NAMES else ""
+        problem = f"no such key: an entry of beat has {', '.join(sorted(_KEYS))}{meant}"
+        findings.append(FieldError(str(name), _shown(given[name]), problem))
+    rule = _collected(findings, lambda: _rule(app, given.get("schedule"), bool(given.get("relative"))))
+    task = _collected(findings, lambda: _task_name(given.get("task"))) or ""
+    registered = app.tasks.get(task)
+    options = _collected(findings, lambda: _mapping("options", given.get("options"))) or {}
+    plain = dict(_plain_options(app, {**_own_options(app, registered), **options}, findings))
+    return Periodic(
+        key,
+        task,
+        rule,
+        args=_collected(findings, lambda: _arguments(given.get("args"))) or (),
+        kwargs=_collected(findings, lambda: _mapping("kwargs", given.get("kwargs"))) or {},
+        options=plain,
+        enabled=bool(given.get("enabled", True)),
+        findings=tuple(findings),
+        warnings=tuple(_overridden(registered)),
+    )
+
+
+def _collected(findings: list[FieldError], read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except FieldError as finding:
+        findings.append(finding)
+    return None
+
+
+def _task_name(task: Any) -> str:
+    name = task if isinstance(task, str) else getattr(task, "name", None)
+    if not isinstance(name, str) or not name:
+        raise FieldError("task", _shown(task), "the name of a task is wanted", example="proj.tasks.cleanup")
+    return name
+
+
+def _arguments(args: Any) -> tuple[Any, ...]:
+    if isinstance(args, str | bytes | Mapping):
+        raise FieldError("args", args, "a list is wanted", example="[16, 16]")
+    return tuple(args or ())
+
+
+def _mapping(name: str, value: Any) -> dict[str, Any]:
+    if value and not isinstance(value, Mapping):
+        raise FieldError(name, _shown(value), "a dict is wanted", example='{"key": "value"}')
+    return dict(value or {})
+
+
+def _overridden(task: Any) -> Iterator[str]:
+    """Beat sends by the task's own method, beatd by the task's name."""
+    method = getattr(type(task), "apply_async", None)
+    if method is not None and method is not Task.apply_async:
+        where = f"{method.__module__}.{method.__qualname__}"
+        yield f"the task's class has an apply_async of its own ({where}): beatd sends without calling it"
+
+
+# Schedules
+
+
+def _rule(app: Celery, schedule: Any, relative: bool) -> Rule:
+    if isinstance(schedule, bool) or schedule is None:
+        problem = "a number of seconds, a timedelta or a schedule is wanted"
+        raise FieldError("schedule", schedule, problem, example="crontab(minute=0, hour=3)")
+    if isinstance(schedule, int | float):
+        schedule = timedelta(seconds=schedule)
+    if isinstance(schedule, timedelta):
+        return Every(schedule, relative, timezone_of(app) if relative else "UTC")
+    if _is_zoned_crontab(schedule):
+        return _crontab(schedule, _zone_name(schedule.tz))
+    _refuse_other_clock(schedule)
+    if type(schedule) is schedules.crontab:
+        return _crontab(schedule, timezone_of(app))
+    if type(schedule) is schedules.schedule and isinstance(schedule.run_every, timedelta):
+        return Every(schedule.run_every, schedule.relative, timezone_of(app) if schedule.relative else "UTC")
+    if type(schedule) is schedules.solar:
+        return Solar(schedule.event, float(schedule.lat), float(schedule.lon))
+    if at := _clocked_time(schedule):
+        return Clocked(at)
+    cls = f"{type(schedule).__module__}.{type(schedule).__qualname__}"
+    problem = "a schedule class of your own: only its code knows when it is due"
+    example = "a trigger of APScheduler's that schedules.custom names"
+    raise FieldError("schedule", cls, problem, example=example)
+
+
+def _is_zoned_crontab(schedule: Any) -> bool:
+    """django-celery-beat and its like have a crontab with a zone of its own, and no other difference."""
+    return isinstance(schedule, schedules.crontab) and type(schedule).__name__ == "TzAwareCrontab"
+
+
+def _clocked_time(schedule: Any) -> datetime | None:
+    at = getattr(schedule, "clocked_time", None) if type(schedule).__name__ == "clocked" else None
+    return at if isinstance(at, datetime) and at.tzinfo is not None else None
+
+
+def _refuse_other_clock(schedule: Any) -> None:
+    if getattr(schedule, "nowfun", None) is not None:
+        problem = "it has a clock of its own (nowfun), of which beatd knows nothing; leave it out"
+        raise FieldError("schedule", _shown(schedule), problem, example="timezone = 'Europe/Berlin'")
+
+
+def _crontab(schedule: Any, timezone: str) -> Crontab:
+    values = tuple(frozenset(getattr(schedule, name)) for name in CRONTAB_FIELDS)
+    written = tuple(getattr(schedule, f"_orig_{name}") for name in CRONTAB_FIELDS)
+    for name, found in zip(CRONTAB_FIELDS, values, strict=True):
+        if not found or any(isinstance(value, bool) or not isinstance(value, int) for value in found):
+            raise FieldError("schedule", _shown(schedule), f"{name} has no whole numbers: it never fires")
+    return Crontab(values, written, timezone)
+
+
+def _zone_name(zone: Any) -> str:
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    if not isinstance(name, str):
+        problem = "the zone's name cannot be found out; name it in the app's configuration"
+        raise FieldError("timezone", _shown(zone), problem, example="timezone = 'Europe/Berlin'")
+    return name
+
+
+# Options
+
+_OPTION_NAMES = frozenset(
+    (
+        "queue",
+        "exchange",
+        "routing_key",
+        "priority",
+        "headers",
+        "expires",
+        "serializer",
+        "compression",
+        "time_limit",
+        "soft_time_limit",
+        "ignore_result",
+        "link",
+        "link_error",
+        "countdown",
+        "eta",
+    )
+)
+
+#: Attributes of a task that its calls are sent with, and the settings that they are otherwise copied from.
+_COPIED = {
+    "serializer": "task_serializer",
+    "priority": "task_default_priority",
+    "time_limit": "task_time_limit",
+    "soft_time_limit": "task_soft_time_limit",
+    "ignore_result": "task_ignore_result",
+    "delivery_mode": "task_default_delivery_mode",
+}
+
+
+def _own_options(app: Celery, task: Any) -> dict[str, Any]:
+    """What the task's own declaration adds to each of its calls; what all of the app's tasks have is left to
+    the app."""
+    if not isinstance(task, Task):
+        return {}
+    options = {**task._get_exec_options(), "ignore_result": task.ignore_result}
+    return {
+        name: value
+        for name, value in options.items()
+        if value is not None and (name not in _COPIED or value != app.conf[_COPIED[name]])
+    }
+
+
+def _plain_options(
+    app: Celery, options: Mapping[str, Any], findings: list[FieldError]
+) -> Iterator[tuple[str, Any]]:
+    for name, value in options.items():
+        plain = _collected(findings, partial(_plain_option, app, str(name), value))
+        if plain is None:
+            continue
+        if isinstance(plain, Exchange):
+            yield name, plain.name
+            yield "exchange_type", plain.type
+        else:
+            yield name, plain
+
+
+def _plain_option(app: Celery, name: str, value: Any) -> Any:
+    if name == "queue" and isinstance(value, Queue):
+        with suppress(KeyError):
+            if app.amqp.queues[value.name] == value:
+                return value.name
+        problem = "a queue that the app's task_queues do not have; name one of those"
+        raise FieldError("options.queue", value.name, problem)
+    if name in ("link", "link_error") and value is not None:
+        signatures = [value] if isinstance(value, Signature | str) else list(value)
+        return [_bare_task(name, one) for one in signatures]
+    return value
+
+
+def _bare_task(name: str, signature: Any) -> str:
+    """The task of a signature that holds nothing else: all that an entry can name."""
+    if not isinstance(signature, Signature):
+        raise FieldError(f"options.{name}", _shown(signature), "a signature of a task is wanted")
+    extra = [part for part in ("args", "kwargs", "options", "subtask_type") if signature.get(part)]
+    if extra or signature.immutable:
+        problem = "an entry names the task alone, to which the result is handed: no arguments, no options"
+        raise FieldError(f"options.{name}", _shown(signature), problem)
+    return str(signature.task)
+
+
+# What beat adds by itself
+
+
+def _wants_cleanup(app: Celery) -> bool:
+    if not app.conf.result_expires:
+        return False
+    backend = app.backend
+    return not backend.supports_autoexpire and not isinstance(backend, DisabledBackend)
+
+
+def _cleanup(app: Celery) -> Periodic:
+    """As `celery.beat.Scheduler.install_default_entries` has it."""
+    rule = _crontab(schedules.crontab("0", "4", "*"), timezone_of(app))
+    return Periodic(CLEANUP, CLEANUP, rule, options={"expires": 12 * 3600}, added_by_beat=True)
+
+
+def _shown(value: Any) -> str:
+    """As one line, the same in every process: no address, sets in order."""
+    if isinstance(value, set | frozenset):
+        return json.dumps(sorted(value, key=lambda item: (str(type(item)), item)), default=str)
+    text = repr(value)
+    return text if " at 0x" not in text else f"{type(value).__module__}.{type(value).__qualname__}"
