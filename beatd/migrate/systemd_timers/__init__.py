@@ -1,0 +1,1 @@
+"""systemd's timers with the services that they start, read as entries."""
