@@ -25,7 +25,7 @@ from beatd.planning.timing import Timing, next_fire_time
 from beatd.schedules import Schedule
 
 #: Raised when a change of this module makes other plans from the same input.
-PLANNER = 2
+PLANNER = 3
 
 #: Most fires of one entry that one look settles singly; the entry stays due and the next look goes on.
 FIRES_A_LOOK = 500
@@ -67,17 +67,22 @@ def plan(
     return settling.conclude(latest, max(cursor, min(now, latest.since)))
 
 
-def expires_at(definition: Definition, fire_time: datetime) -> datetime | None:
-    """The instant after which a run of this fire must not start; None means never."""
+def expires_at(
+    definition: Definition, fire_time: datetime, due_time: datetime | None = None
+) -> datetime | None:
+    """The instant after which a run of this fire must not start; None means never.
+
+    `due_time` is its fire time if not given. Where the next fire sets the expiry it is never so close to the
+    due time that jitter leaves the run no time to start.
+    """
     expires = definition.policies.expires
     if expires == "never":
         return None
     if isinstance(expires, timedelta):
         return fire_time + expires
-    following = definition.timing.following(fire_time)
-    if following is None:
-        return fire_time + LONGEST_EXPIRY
-    return fire_time + min(max(following - fire_time, SHORTEST_EXPIRY), LONGEST_EXPIRY)
+    latest = fire_time + LONGEST_EXPIRY
+    following = definition.timing.following(fire_time) or latest
+    return max(min(following, latest), (due_time or fire_time) + SHORTEST_EXPIRY)
 
 
 @dataclass(slots=True)
@@ -210,7 +215,8 @@ class _Settling:
 
     def _judged(self, period: Period, definition: Definition, fire_time: datetime) -> _Fire:
         due_time = definition.timing.due_time(fire_time)
-        run = PlannedRun(period.version, fire_time, due_time, expires_at(definition, fire_time))
+        expiry = expires_at(definition, fire_time, due_time)
+        run = PlannedRun(period.version, fire_time, due_time, expiry)
         return _Fire(run, definition, _unusable(definition, run, self._now))
 
     # The row of fires as a whole
@@ -300,8 +306,8 @@ class _Settling:
     # Records
 
     def _unlooked(self, runs: Sequence[PlannedRun]) -> Iterator[Suppression]:
-        """Of the fires that were not looked at one by one. Behind the last fire there is nothing to record: no
-        misfire or pause spans that one, but the days of a calendar may.
+        """Of the fires that were not looked at one by one. Behind the last fire there is nothing to record: a
+        record of misfires or of a pause cannot span that one, but the days of a calendar can.
         """
         for record in self._suppressions:
             if record.first <= self._last_fire(record.version, runs):

@@ -19,7 +19,8 @@ ON_LOST: tuple[OnLost, ...] = ("continue", "rerun")
 #: A fire that is more than this late is a misfire.
 MISFIRE_AFTER = timedelta(seconds=60)
 
-#: Bounds of an expiry that is set by the next fire; the upper one also holds where there is no next.
+#: Bounds of an expiry that is set by the next fire: at least so long after the run is due, at most so long
+#: after its fire, which also holds where there is no next.
 SHORTEST_EXPIRY = timedelta(seconds=30)
 LONGEST_EXPIRY = timedelta(hours=24)
 

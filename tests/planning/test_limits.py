@@ -10,6 +10,8 @@ from beatd.planning.look import Pause
 from beatd.planning.plan import DROPPED_COUNTED
 from tests.planning.stories import at, entry, fires, look, suppressed
 
+SECOND = timedelta(seconds=1)
+
 # max_runs
 
 
@@ -188,6 +190,17 @@ def test_a_fire_is_settled_when_it_is_due_and_expires_by_its_fire_time() -> None
     [run] = look(definition, "2026-03-10T10:50", due.replace(tzinfo=None).isoformat()).runs
     assert (run.fire_time, run.due_time) == (at("2026-03-10T11:00"), due)
     assert run.expires_at == at("2026-03-10T12:00")
+
+
+def test_jitter_leaves_a_run_time_to_start_before_the_next_fire_ends_it() -> None:
+    definition = entry(cron="* * * * *", jitter="1m")
+    fires_of_an_hour = [at("2026-03-10T11:00") + timedelta(minutes=minute) for minute in range(60)]
+    for fire_time in fires_of_an_hour:
+        due = definition.timing.due_time(fire_time)
+        just_before, just_then = (f"{instant:%Y-%m-%dT%H:%M:%S.%f}" for instant in (fire_time - SECOND, due))
+        [run] = look(definition, just_before, just_then).runs
+        assert (run.fire_time, run.due_time) == (fire_time, due)
+        assert run.expires_at == max(fire_time + 60 * SECOND, due + 30 * SECOND)
 
 
 def test_an_edit_between_fire_and_due_time_leaves_the_run() -> None:

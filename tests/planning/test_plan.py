@@ -126,6 +126,29 @@ def test_expiry(columns: dict[str, Any], seconds: int | None) -> None:
     assert expiry == (None if seconds is None else fire_time + timedelta(seconds=seconds))
 
 
+EXPIRIES_WITH_JITTER = [
+    # columns, seconds from the fire to the due time, and to the expiry
+    ({"cron": "0 * * * *"}, 3569.999, 3600),
+    ({"cron": "0 * * * *"}, 3570.001, 3600.001),
+    ({"cron": "0 * * * *"}, 3599.999, 3629.999),
+    ({"every": "10s"}, 9.5, 39.5),
+    ({"cron": "0 0 1 * *"}, 86_370, 86_400),
+    ({"cron": "0 0 1 * *"}, 86_399, 86_429),
+    ({"at": "2026-03-10T12:00:00Z"}, 86_399, 86_429),
+    ({"cron": "0 * * * *", "expires": "2h"}, 7199, 7200),
+    ({"cron": "0 * * * *", "expires": "never"}, 3599, None),
+]
+
+
+@pytest.mark.parametrize(("columns", "due", "seconds"), EXPIRIES_WITH_JITTER)
+def test_a_run_that_expires_with_the_next_fire_has_half_a_minute_to_start(
+    columns: dict[str, Any], due: float, seconds: float | None
+) -> None:
+    fire_time = at("2026-03-10T12:00")
+    expiry = expires_at(entry(**columns), fire_time, fire_time + timedelta(seconds=due))
+    assert expiry == (None if seconds is None else fire_time + timedelta(seconds=seconds))
+
+
 def test_an_edit_settles_what_was_due_before_it_under_the_old_version() -> None:
     old, new = entry(cron="0 * * * *", expires="never"), entry(cron="30 * * * *", expires="never")
     periods = [Period(1, CREATED, old), Period(2, at("2026-03-10T12:10"), new)]

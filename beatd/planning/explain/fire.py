@@ -163,7 +163,7 @@ def _reasons(
         case "misfire":
             yield from _missed(records, fire_time, definition, record, runs)
         case "expired":
-            expiry = expires_at(definition, fire_time)
+            expiry = expires_at(definition, fire_time, definition.timing.due_time(fire_time))
             yield Statement(f"its expiry{expiry_setting(definition)}", expiry)
         case "overlap":
             yield from _overlapped(records, fire_time, definition, record, runs)
