@@ -249,9 +249,7 @@ def _period(text: str, at: str) -> _Period:
         return _Period({"cron": f"{minute} {hour} 1 1 *"}, "365d", told)
     if not period.isdigit():
         known = ", ".join(name for name in _NAMED if name != "@annualy")
-        raise FieldError(
-            "period", text, f"is none that anacron knows; a number of days, {known}", example="7"
-        )
+        raise FieldError("period", text, f"anacron knows a number of days, {known}", example="7")
     if not 1 <= int(period) <= _MOST_DAYS:
         problem = f"1 to {_MOST_DAYS} days; what is to run whenever anacron starts is an entry of cron's"
         raise FieldError("period", text, problem, example="30 7-23 * * *")

@@ -27,7 +27,8 @@ from beatd.migrate.found import Found, Origin, Reading
 from beatd.migrate.machine import has_user
 
 KIND = "crontab"
-STDIN = "-"
+#: How a file that came by standard input is called.
+STDIN = "stdin"
 
 _REBOOT = "@reboot"
 _EVERY = "@every "
@@ -106,10 +107,8 @@ def _of_line(crontab: Crontab, line: Line, taking: Taking) -> Reading:
         for script in scripts.taken
     )
     notes = [f"{where(crontab, line)}: {text}" for text in scripts.left_out]
-    notes.append(
-        f"{where(crontab, line)}: the {len(entries)} scripts of {parts.folder} run side by side, not in turn; "
-        "those that come to be there later are not known"
-    )
+    told = f"the {len(entries)} scripts of {parts.folder} run side by side, not in turn; others are not known"
+    notes.append(f"{where(crontab, line)}: {told}")
     return Reading(entries, notes=tuple(notes))
 
 
