@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,10 +13,17 @@ from beatd.planning.task import HTTP_TASK, SHELL_TASK
 from beatd.schedules.text import parse_duration
 
 #: The parameters in their order, for positional arguments.
-SHELL_PARAMETERS = ("command", "cwd", "env", "stdin", "timeout", "expected_exit_status")
+SHELL_PARAMETERS = ("command", "cwd", "env", "stdin", "timeout", "expected_exit_status", "environment")
 HTTP_PARAMETERS = ("url", "method", "headers", "body", "timeout", "expected_status")
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+#: Where a command gets its environment, its shell and its folder from.
+ENVIRONMENTS = ("worker", "cron")
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_NO_NAME = re.compile("[=\0\ud800-\udc7f\udd00-\udfff]")
 
 _Check = Callable[[str, Any], None]
 
@@ -81,36 +89,51 @@ def _check(
 # What may stand in each
 
 
-def _text(field: str, value: Any) -> None:
+def _bytes(field: str, value: Any) -> None:
+    """A text in which bytes that are not UTF-8 stand as `surrogateescape` has them."""
     if not isinstance(value, str):
         raise FieldError(field, value, "must be a text")
     if "\0" in value:
         raise FieldError(field, value, "must not hold a NUL character")
+    if _NO_BYTE.search(value):
+        problem = r"holds a lone surrogate; a byte that is not UTF-8 is written \udc80 to \udcff"
+        raise FieldError(field, value, problem)
 
 
-def _some_text(field: str, value: Any) -> None:
-    _text(field, value)
+def _text(field: str, value: Any) -> None:
+    _bytes(field, value)
+    if _SURROGATE.search(value):
+        raise FieldError(field, value, "is not UTF-8 text")
+
+
+def _command(field: str, value: Any) -> None:
+    _bytes(field, value)
     if not value.strip():
         raise FieldError(field, value, "must not be empty")
 
 
 def _absolute_path(field: str, value: Any) -> None:
-    _text(field, value)
+    _bytes(field, value)
     if not value.startswith("/"):
         raise FieldError(field, value, "must be a folder with its whole path", example="/srv/app")
 
 
-def _texts_by_name(field: str, value: Any) -> None:
+def _variables(field: str, value: Any, check: _Check = _bytes) -> None:
     if not isinstance(value, Mapping):
         raise FieldError(field, value, "must be an object of texts", example='{"NAME": "value"}')
     for name, text in value.items():
-        _text(f"{field}.{name}", text)
-        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+        check(f"{field}.{name}", text)
+        if not isinstance(name, str) or not name or _NO_NAME.search(name):
             raise FieldError(field, name, "is no name of a variable", example='{"NAME": "value"}')
 
 
+def _environment(field: str, value: Any) -> None:
+    if value not in ENVIRONMENTS:
+        raise FieldError(field, value, f"must be one of {', '.join(ENVIRONMENTS)}", example="cron")
+
+
 def _headers(field: str, value: Any) -> None:
-    _texts_by_name(field, value)
+    _variables(field, value, _text)
     for name, text in value.items():
         if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
             raise FieldError(field, name, "is no name of a header", example='{"Accept": "text/html"}')
@@ -155,12 +178,13 @@ def _statuses(low: int, high: int) -> _Check:
 
 
 _SHELL_CHECKS: Mapping[str, _Check] = {
-    "command": _some_text,
+    "command": _command,
     "cwd": _absolute_path,
-    "env": _texts_by_name,
-    "stdin": _text,
+    "env": _variables,
+    "stdin": _bytes,
     "timeout": _timeout,
     "expected_exit_status": _statuses(0, 255),
+    "environment": _environment,
 }
 _HTTP_CHECKS: Mapping[str, _Check] = {
     "url": _url,

@@ -9,6 +9,8 @@ The command has a session and process group of its own. What happens to that gro
 - The worker process dies, even by SIGKILL: a guard, a small shell that waits for the end of a pipe, does
   the same.
 
+Texts become bytes as UTF-8; a lone surrogate of `surrogateescape` becomes the byte that it stands for.
+
 Out of reach is a process that made a session of its own (`setsid`, a daemon); systemd's control group ends
 those when the worker's unit stops.
 """
@@ -20,13 +22,15 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Literal, cast
 
 from beatd.clock import LONGEST_WAIT, monotonic
 from beatd.errors import BeatdError
+from beatd.worker import cron_environment
 from beatd.worker.excerpt import Excerpt
 
 #: Seconds between SIGTERM and SIGKILL.
@@ -68,14 +72,30 @@ class Command:
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
         output_limit: int = 65_536,
+        environment: Literal["worker", "cron"] = "worker",
     ) -> None:
-        """`cwd` is the user's home folder if not given; `env` is added to the worker's environment, which
-        is passed on without what concerns the worker alone: its settings hold passwords.
+        """`environment` is what `env` is added to.
+
+        `worker`: the worker's, without what concerns the worker alone: its settings hold passwords. `cwd` is
+        the user's home folder if not given.
+
+        `cron`: that of Debian's cron (beatd.worker.cron_environment), whose SHELL and HOME take the place of
+        `shell` and of a `cwd` that is not given. Standard input is a pipe, be it an empty one.
         """
-        self._arguments = [shell, "-c", command]
-        self._cwd = cwd or _home()
-        self._environment = {**_inherited(), **(env or {})}
-        self._stdin = memoryview((stdin or "").encode("utf-8", "surrogateescape"))
+        if environment == "cron":
+            variables = cron_environment.environment(env or {})
+            shell = variables["SHELL"]
+            cwd = cwd or cron_environment.folder(variables["HOME"])
+        else:
+            variables = {**_inherited(), **(env or {})}
+            cwd = cwd or _home()
+        self._arguments = [_bytes(text) for text in (shell, "-c", command)]
+        # cron looks for a shell without a slash in the folder, not along PATH
+        self._executable = _bytes(os.path.join(cwd, shell)) if environment == "cron" else None  # noqa: PTH118
+        self._cwd = _bytes(cwd)
+        self._environment = {_bytes(name): _bytes(value) for name, value in variables.items()}
+        self._stdin = memoryview(_bytes(stdin or ""))
+        self._piped = environment == "cron" or bool(self._stdin)
         self._output = Excerpt(output_limit)
 
     @property
@@ -104,17 +124,20 @@ class Command:
 
     def _start(self) -> subprocess.Popen[bytes]:
         try:
-            return subprocess.Popen(  # noqa: S603 to run what the operator wrote is the purpose
-                self._arguments,
-                stdin=subprocess.PIPE if self._stdin else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=self._cwd,
-                env=self._environment,
-                start_new_session=True,
-            )
+            with _no_signal_ignored():
+                return subprocess.Popen(  # noqa: S603 to run what the operator wrote is the purpose
+                    self._arguments,
+                    executable=self._executable,
+                    stdin=subprocess.PIPE if self._piped else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    cwd=self._cwd,
+                    env=self._environment,
+                    start_new_session=True,
+                )
         except OSError as error:
-            raise CommandError(f"could not be started: {error.filename}: {error.strerror}") from error
+            culprit = os.fsencode(error.filename or b"").decode("utf-8", "backslashreplace")
+            raise CommandError(f"could not be started: {culprit}: {error.strerror}") from error
 
 
 class _Pipes:
@@ -191,6 +214,28 @@ class _Pipes:
 
 
 @contextlib.contextmanager
+def _no_signal_ignored() -> Iterator[None]:
+    """A process of the pool ignores SIGINT and others; a command would inherit that, and its shell could not
+    even trap them. What is handled is at its default after exec. Only the main thread may say so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ignored = [number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, _let_pass)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _let_pass(_number: int, _frame: object) -> None:
+    """Like SIG_IGN, but for this process alone."""
+
+
+@contextlib.contextmanager
 def _guarded(group: int) -> Iterator[None]:
     """While this lasts, the group is ended if this process dies."""
     end, ours = os.pipe()
@@ -239,11 +284,20 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
 def _home() -> str:
     home = Path.home()
     return str(home) if home.is_dir() else "/"
 
 
 def _inherited() -> dict[str, str]:
-    environment = os.environ  # noqa: TID251 passed on, not read
-    return {name: value for name, value in environment.items() if not name.startswith(_OWN)}
+    environment = os.environb  # passed on, not read
+    texts = {_text(name): _text(value) for name, value in environment.items()}
+    return {name: value for name, value in texts.items() if not name.startswith(_OWN)}
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

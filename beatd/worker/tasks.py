@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
@@ -41,22 +41,26 @@ def _shell(
     stdin: str | None = None,
     timeout: str | float | None = None,
     expected_exit_status: int | Sequence[int] | None = None,
+    environment: Literal["worker", "cron"] | None = None,
 ) -> dict[str, Any]:
     """Run a command with the configured shell, in `cwd` (default: the home folder).
 
-    Its environment is the worker's, `env`, and BEATD_ENTRY, BEATD_FIRE_TIME and BEATD_RUN_ID. Any exit
-    status but the expected (0) fails the run, and so does `timeout` (`30s`, or seconds). Returns
-    {"exit_status": 0, "output": "stdout and stderr, cut to worker.output_limit"}.
+    Its environment is the worker's, `env`, and BEATD_ENTRY, BEATD_FIRE_TIME and BEATD_RUN_ID. With
+    `environment="cron"` it is exactly what Debian's cron gives, and `env`: its SHELL runs the command in its
+    HOME. Any exit status but the expected (0) fails the run, and so does `timeout` (`30s`, or seconds).
+    Returns {"exit_status": 0, "output": "stdout and stderr, cut to worker.output_limit"}.
     """
     seconds = arguments.seconds("timeout", timeout)
     worker = process.settings().worker
+    as_cron = environment == "cron"
     job = Command(
         command,
         shell=worker.shell,
         cwd=cwd,
-        env={**(env or {}), **_run_variables(self.request)},
+        env={**(env or {}), **({} if as_cron else _run_variables(self.request))},
         stdin=stdin,
         output_limit=worker.output_limit,
+        environment="cron" if as_cron else "worker",
     )
     try:
         status = job.run(seconds)
