@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from beatd import __version__
+from beatd.cli import streams
 from beatd.cli.state import State
 from beatd.errors import BeatdError, BrokerUnavailable, FieldError, InvalidInput, NotFound
 
@@ -109,6 +110,7 @@ def _frame(
 def main() -> None:
     """What the command `beatd` runs. Ends the process."""
     state = State()
+    streams.prepare()
     try:
         app(obj=state, prog_name="beatd")
     except BrokerUnavailable as error:

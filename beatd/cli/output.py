@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,12 +28,15 @@ if TYPE_CHECKING:
 #: The option of every command that reads: `json: JsonOption = False`.
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _STATE_STYLES = {
     "succeeded": "green",
     "failed": "bold red",
     "lost": "bold red",
     "revoked": "yellow",
     "expired": "yellow",
+    "shadow": "magenta",
     "retrying": "yellow",
     "started": "cyan",
     "pending": "blue",
@@ -57,8 +61,14 @@ _MARKS = {
 
 def print_json(document: object) -> None:
     """One document on stdout. Instants are ISO texts in UTC, durations seconds; dataclasses are objects."""
-    json.dump(plain(document), sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(json_text(document, indent=2) + "\n")
+
+
+def json_text(document: object, indent: int | None = None) -> str:
+    """JSON that stdout can take. Bytes that are not UTF-8 are `\\udcff`, as JSON says them."""
+    as_ascii = (sys.stdout.encoding or "utf-8").lower() != "utf-8"
+    text = json.dumps(plain(document), indent=indent, ensure_ascii=as_ascii)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain(value: object) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from json import dumps
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from beatd.cli.context import context_of
 from beatd.cli.entry import outcome, plain_value, print_fitted, took
-from beatd.cli.output import JsonOption, plain, print_json, styled, table
+from beatd.cli.output import JsonOption, json_text, plain, print_json, styled, table
 from beatd.cli.process import App
 from beatd.cli.state import State
 from beatd.cli.times import here, plainly, zone_of, zoned
@@ -139,7 +138,7 @@ def _follow(state: State, follower: runs.Follower, known: list[Run], states: set
             if states and run.state not in states:
                 continue
             if lines is None:
-                print(dumps(plain(run), ensure_ascii=False), flush=True)
+                print(json_text(run), flush=True)
             else:
                 lines.print(run)
         time.sleep(_LOOK_EVERY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,8 +12,12 @@ from beatd.operations import calendars, entries
 from beatd.operations.calendars import Calendar
 from beatd.operations.context import Context
 from beatd.operations.entries import Entry
+from beatd.operations.options import OPTIONS, SHELL_ARGUMENTS
+from beatd.planning.task import SHELL_TASK
+from beatd.store.types import json_text
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def exported(context: Context, patterns: Sequence[str] = ()) -> tuple[list[Entry], list[Calendar]]:
@@ -28,7 +31,7 @@ def exported(context: Context, patterns: Sequence[str] = ()) -> tuple[list[Entry
 def toml(found: Iterable[Entry], named: Iterable[Calendar] = ()) -> str:
     """An entries file with one table for each, in the order given, calendars first."""
     tables = [_table("calendar", calendar.name, calendar.options) for calendar in named]
-    return "\n".join([*tables, *(_table("entry", entry.name, entry.options) for entry in found)])
+    return "\n".join([*tables, *(_table("entry", entry.name, _sayable(entry.options)) for entry in found)])
 
 
 def _table(kind: str, name: str, options: Mapping[str, Any]) -> str:
@@ -37,15 +40,25 @@ def _table(kind: str, name: str, options: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _sayable(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """TOML has no way to write bytes that are not UTF-8. The arguments of a command that holds some are given
+    as what they become, the task's JSON."""
+    own = {option: name for option, name in SHELL_ARGUMENTS.items() if option in options}
+    if "shell" not in own or not any(_unsayable(options[option]) for option in own):
+        return options
+    kwargs = {name: options[option] for option, name in own.items()} | options.get("kwargs", {})
+    written = {key: value for key, value in options.items() if key not in own}
+    written |= {"task": SHELL_TASK, "kwargs": kwargs}
+    return {key: written[key] for key in OPTIONS if key in written}
+
+
 def _key(text: str) -> str:
     return text if _BARE_KEY.fullmatch(text) else _string(text)
 
 
 def _value(value: Any) -> str:
-    if _holds_null(value):
-        # TOML has no null; a JSON text is taken as well
-        return _string(json.dumps(value, ensure_ascii=False))
-    return _inline(value)
+    # a JSON text is taken as well
+    return _string(json_text(value)) if _unsayable(value) else _inline(value)
 
 
 def _inline(value: Any) -> str:
@@ -64,7 +77,10 @@ def _string(text: str) -> str:
     return tomlkit.string(text, multiline=lines).as_string()
 
 
-def _holds_null(value: Any) -> bool:
+def _unsayable(value: Any) -> bool:
+    """Whether it holds what TOML has no way to write: null, or bytes that are not UTF-8."""
     if isinstance(value, Mapping):
-        return any(map(_holds_null, value.values()))
-    return any(map(_holds_null, value)) if isinstance(value, list) else value is None
+        return any(map(_unsayable, (*value, *value.values())))
+    if isinstance(value, list):
+        return any(map(_unsayable, value))
+    return value is None or (isinstance(value, str) and bool(_SURROGATE.search(value)))
