@@ -197,6 +197,9 @@ class SchedulerSettings(_Section):
     node_timeout: PositiveDuration = Field(
         default=timedelta(seconds=30), description="without a heartbeat for this long a node counts as gone"
     )
+    shadow: bool = Field(
+        default=False, description="plan and record as ever, but publish nothing: to compare with what runs"
+    )
     fault_point: str = Field(
         default="", description="for tests of beatd itself: where the process is to kill itself"
     )

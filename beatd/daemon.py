@@ -7,6 +7,8 @@
     upkeep     heartbeat, deadlines, dead nodes, retention, zone data (APScheduler)
     main       signals, systemd's watchdog and status line
 
+In shadow mode there is neither `publish` nor `reports`, and no connection to a broker.
+
 The watchdog is fed while the loops make progress, and by nothing else.
 """
 
@@ -158,6 +160,8 @@ class Daemon:
         self._notifier = notifier
         self._node = str(uuid.uuid4())
         self._app = app
+        #: as it started: nodes of both modes must not share a database, and joining is when that is looked at
+        self.shadow = settings.scheduler.shadow
         with database.read() as connection:
             self._installation = schema.installation_id(connection)
         self._stop = threading.Event()
@@ -174,18 +178,26 @@ class Daemon:
         self._intake = Intake(database, self._new_consumer)
         self._upkeep = Upkeep(database, self._node, this_process(), self)
         self._publishing = Loop("publish", self._publish)
-        self._loops = [self._dispatching, self._publishing, Loop("reports", self._take_in_reports)]
+        self._loops = [self._dispatching]
+        if not self.shadow:
+            self._loops += [self._publishing, Loop("reports", self._take_in_reports)]
         if database.dialect.notifies:
             self._loops.append(Loop("listen", self._listen))
 
     def join(self) -> None:
         """Puts the node on the table; the first after a boot runs what is to run then.
 
-        Raises DatabaseUnavailable.
+        Raises DatabaseUnavailable, FieldError beside nodes of the other mode.
         """
         self._upkeep.join()
         self._upkeep.check_zones()
-        boot.fire(self._database, self._installation, self._surroundings(), boot.this_boot())
+        boot.fire(
+            self._database,
+            self._installation,
+            self._surroundings(),
+            boot.this_boot(),
+            shadow=self.shadow,
+        )
 
     def run(self) -> None:
         """Until it is asked to stop; then drains."""
@@ -207,6 +219,7 @@ class Daemon:
             lease=self.settings.scheduler.lease,
             surroundings=self._surroundings(),
             zone_data=self.zone_data(),
+            shadow=self.shadow,
         )
 
     def _surroundings(self) -> Surroundings:
@@ -234,7 +247,7 @@ class Daemon:
         self._feed.wait(min(idle, self.settings.scheduler.poll_interval.total_seconds() / 2))
 
     def _publishes(self) -> bool:
-        return self._publishing.trouble is None and not self._outbox.blocked
+        return not self.shadow and self._publishing.trouble is None and not self._outbox.blocked
 
     def _publish(self) -> None:
         self._published += self._outbox.run_once(timeout=0.5).published
@@ -302,6 +315,8 @@ class Daemon:
         changed = _changed(self.settings, settings)
         if restart := sorted(_NEEDS_RESTART & set(changed)):
             log.warning("config.warning", warning=f"{', '.join(restart)}: a change takes a restart")
+        if settings.scheduler.shadow != self.shadow:
+            log.warning("config.warning", warning="scheduler.shadow: a change takes a restart")
         self.settings, self._app, self._custom = settings, app, custom
         logs.configure(settings.log.level, settings.log.format)
         self._dispatcher = self._new_dispatcher()
@@ -319,6 +334,8 @@ class Daemon:
 
     def status(self) -> str:
         """One line for people: trouble first."""
+        if self.shadow:
+            return self._shadow_status()
         troubles = list(dict.fromkeys(loop.trouble for loop in self._loops if loop.trouble))
         if self._outbox.blocked:
             troubles.append("the broker is blocked (memory or disk alarm)")
@@ -328,12 +345,16 @@ class Daemon:
             text += f", late {late['median_ms']} ms (median), {late['max_ms']} ms (max)"
         return "; ".join([*(f"waiting: {trouble}" for trouble in troubles), text])
 
+    def _shadow_status(self) -> str:
+        troubles = [f"waiting: {loop.trouble}; " for loop in self._loops if loop.trouble]
+        return f"{''.join(troubles)}shadow mode: recorded {self._feed.recorded}, published nothing"
+
     def statistics(self) -> Mapping[str, Any]:
         with self._database.read() as connection:
             now = self._database.now(connection)
             due, outbox = timers.count_due(connection, now), runs.count_pending(connection)
         return {
-            "broker": broker_address(self._app),
+            "broker": None if self.shadow else broker_address(self._app),
             "due": due,
             "outbox": outbox,
             "published": self._published,
@@ -382,7 +403,7 @@ class Daemon:
         self._leave()
         self._outbox.close()
         self._intake.close()
-        log.info("daemon.stopped", published=self._published)
+        log.info("daemon.stopped", published=self._published, recorded=self._feed.recorded)
 
     def _offer_the_rest(self, deadline: float) -> None:
         while self._feed.left and clock.monotonic() < deadline and self._publishing.trouble is None:

@@ -22,6 +22,17 @@ App = Annotated[
 ]
 
 
+#: None where it is not given: then the configuration says.
+Shadow = Annotated[
+    bool | None,
+    typer.Option(
+        "--shadow",
+        help="Publish nothing: record what would have run, to compare it with what cron does.",
+        show_default=False,
+    ),
+]
+
+
 class Pool(StrEnum):
     """Celery's kinds of pools that work without more libraries."""
 
@@ -30,14 +41,17 @@ class Pool(StrEnum):
     solo = "solo"
 
 
-def scheduler(ctx: typer.Context, app: App = None, log_format: LogFormat = None) -> None:
+def scheduler(
+    ctx: typer.Context, app: App = None, shadow: Shadow = None, log_format: LogFormat = None
+) -> None:
     """Run one scheduler node until SIGTERM. Any number of nodes may share a database.
 
-    SIGHUP reads the configuration again.
+    SIGHUP reads the configuration again. With --shadow all nodes of the database must have it.
     """
     from beatd import daemon
 
     state: State = ctx.obj
+    state.options["scheduler.shadow"] = shadow
     _prepare(state, app, log_format)
     raise typer.Exit(daemon.run(state.loaded, lambda: config.load(state.config_path, options=state.options)))
 

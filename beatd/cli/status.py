@@ -85,6 +85,8 @@ def _nodes(activity: Activity) -> Iterable[str | Text]:
         mark = ("● ", "green") if node.alive else ("● ", "bold red")
         heard = f"heard of {ago(node.heartbeat_age)}, up {span_text(activity.now - node.started_at)}"
         yield Text.assemble(mark, f"{node.name}  pid {node.pid} on {node.host}, {heard}: {node.status}")
+        if node.shadow:
+            yield Text("  in shadow mode: records what would have run, publishes nothing", style="magenta")
         if broker := node.statistics.get("broker"):
             yield Text(f"  publishes to {broker}", style="dim")
 

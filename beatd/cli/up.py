@@ -18,7 +18,7 @@ from rich.text import Text
 from beatd import __version__, config
 from beatd.cli.children import Children, Ended, Said, this_program
 from beatd.cli.output import first_line, print_hanging, said_by, span_text, styled
-from beatd.cli.process import App
+from beatd.cli.process import App, Shadow
 from beatd.cli.setup import print_next
 from beatd.cli.state import State
 from beatd.clock import monotonic
@@ -55,6 +55,7 @@ def up(
     demo: Annotated[
         bool, typer.Option("--demo", help="Add the sample entries; those that are there stay as they are.")
     ] = False,
+    shadow: Shadow = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show all that scheduler and worker log.")
     ] = False,
@@ -62,10 +63,11 @@ def up(
     """Run scheduler and worker together until Ctrl-C, and show each run as it ends.
 
     Creates or upgrades the database first. Any number of these may share a database. After Ctrl-C nothing
-    new begins, and what runs has 30 seconds to end; a second Ctrl-C does not wait.
+    new begins, and what runs has 30 seconds to end; a second Ctrl-C does not wait. With --shadow there is no
+    worker, and nothing runs.
     """
     state: State = ctx.obj
-    state.options["celery.app"] = app
+    state.options.update({"celery.app": app, "scheduler.shadow": shadow})
     database = state.open_database(create=True)
     schema.upgrade(database)
     samples = _add_samples(state, database) if demo else 0
@@ -98,9 +100,10 @@ def _print_header(state: State, database: Database, samples: int) -> None:
     activity = found.activity
     others = sum(node.alive for node in activity.nodes) if activity else 0
     total = activity.backlog.entries if activity else 0
+    shadow = state.settings.scheduler.shadow
     lines = {
         "database": found.database,
-        "broker": found.broker,
+        "broker": "none is needed in shadow mode" if shadow else found.broker,
         "entries": f"{total} ({samples} samples added)" if samples else f"{total}",
     }
     if others:
@@ -118,6 +121,10 @@ def _print_header(state: State, database: Database, samples: int) -> None:
             "status": "how things are",
         },
     )
+    if shadow:
+        state.out.print("\nShadow mode: nothing is run, what would have been is recorded. Ctrl-C ends it.")
+        state.out.print("Runs that would have been:")
+        return
     state.out.print(f"\nCtrl-C ends it: what runs then has up to {_PATIENCE[WORKER]:g} s (again: at once).")
     state.out.print("Runs, as they end:")
 
@@ -133,12 +140,13 @@ class _Up:
         logs = ["--log-format", "text" if verbose else "json"]
         config = ["--config", str(state.config_path)] if state.config_path else []
         app = ["--app", state.settings.celery.app] if state.settings.celery.app else []
-        self._children = Children(
-            {
-                SCHEDULER: this_program(*config, "scheduler", *app, *logs),
-                WORKER: this_program(*config, "worker", "--name", f"up-{os.getpid()}", *app, *logs),
-            }
-        )
+        commands = {SCHEDULER: this_program(*config, "scheduler", *app, *logs)}
+        if state.settings.scheduler.shadow:
+            commands[SCHEDULER].append("--shadow")
+        else:
+            commands[WORKER] = this_program(*config, "worker", "--name", f"up-{os.getpid()}", *app, *logs)
+        self._roles = tuple(commands)
+        self._children = Children(commands)
 
     def run(self) -> int:
         """Returns the exit status."""
@@ -200,15 +208,15 @@ class _Up:
         to their end. What becomes of them is taken in here, for the scheduler may be gone before them.
         """
         out = self._state.out
-        out.print(
-            f"\nStopping: runs that are under way have {_PATIENCE[WORKER]:g} s to end (Ctrl-C again: at once)"
-        )
+        if WORKER in self._roles:
+            patience = f"{_PATIENCE[WORKER]:g} s to end (Ctrl-C again: at once)"
+            out.print(f"\nStopping: runs that are under way have {patience}")
         at_once = self._stops + 1
         began = monotonic()
-        for role in (SCHEDULER, WORKER):
+        for role in self._roles:
             self._children.stop(role)
         killed: set[str] = set()
-        while running := [role for role in _PATIENCE if self._children.running(role)]:
+        while running := [role for role in self._roles if self._children.running(role)]:
             if self._stops >= at_once:
                 self._children.kill()
                 out.print("\nEnded at once: runs that were under way will count as lost")
@@ -235,7 +243,7 @@ class _LastReports:
         self._state = state
         self._database = database
         self._intake: Any = None
-        self._wanted = state.settings.celery.reports
+        self._wanted = state.settings.celery.reports and not state.settings.scheduler.shadow
 
     def take_in(self) -> int:
         """How many there were."""

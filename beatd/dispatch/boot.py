@@ -50,8 +50,11 @@ def this_boot() -> Boot:
     return Boot(socket.gethostname(), BOOT_ID.read_text().strip(), timedelta(seconds=clock.monotonic()))
 
 
-def fire(database: Database, installation: str, surroundings: Surroundings, boot: Boot) -> int:
-    """Records the runs of this boot, unless a daemon has done so; returns how many.
+def fire(
+    database: Database, installation: str, surroundings: Surroundings, boot: Boot, *, shadow: bool = False
+) -> int:
+    """Records the runs of this boot, unless a daemon has done so; returns how many. `shadow`: as what would
+    have been.
 
     The fire time is now, when the machine can do something for its boot; entries that are younger than the
     boot are none of its business. Raises DatabaseUnavailable, and then nothing has happened.
@@ -65,6 +68,8 @@ def fire(database: Database, installation: str, surroundings: Surroundings, boot
         paused = pauses.open_pause(connection, now) is not None
         decided = decide([found[key] for key in sorted(found)], boot.host, now, all_paused=paused)
         rows = [_row(installation, version, boot, now) for version in decided.run]
+        if shadow:
+            rows = [row | runs.shadowed(now) for row in rows]
         runs.record(connection, database.dialect, rows)
         timers.record_suppressions(
             connection,

@@ -95,14 +95,19 @@ class Dispatcher:
         lease: timedelta = timedelta(seconds=30),
         surroundings: Surroundings = _ALONE,
         zone_data: str | None = None,
+        shadow: bool = False,
     ) -> None:
+        """`shadow`: runs are recorded as what would have been, and nothing that is there is touched."""
         self._database = database
         self._node = node
         self._installation = installation
         self._batch = batch
         self._lease = lease
         self._definitions = Definitions(surroundings, arguments.check)
-        self._planner = Planner(database, self._definitions, zone_data, _BATCHES_A_PASS * batch)
+        self._shadow = shadow
+        self._planner = Planner(
+            database, self._definitions, zone_data, _BATCHES_A_PASS * batch, shadow=shadow
+        )
         self._guard = TimeGuard()
         #: since other zone data came: timers planned from it, and those of them that got another next fire
         self._afresh = self._moved = 0
@@ -125,8 +130,8 @@ class Dispatcher:
             planned = self._planner.plan(connection, both, now)
             timers.queue_changes(connection, [id_ for id_ in changed if id_ in planned.left])
             ends.nudge_entries(connection, [id_ for id_ in nudges.ended if id_ in planned.left])
-            recorded, cancelled = self._record(connection, planned)
-            released = self._follow(connection, nudges.ended, planned)
+            recorded, cancelled, awaited = self._record(connection, planned)
+            released = 0 if self._shadow else self._follow(connection, nudges.ended, planned)
             publications = self._publications(connection, recorded)
             next_due = paused.until if paused else timers.next_due(connection, PLANNER)
             reach("before-record")
@@ -140,7 +145,7 @@ class Dispatcher:
             suppressed=sum(suppressed.count for _, suppressed in planned.suppressions),
             released=released,
             batches=self._batches(publications, started, cancelled.asked),
-            wait=self._wait(next_due, now, full=self._batch in (len(changed), nudges.taken)),
+            wait=self._wait(next_due, now, full=bool(awaited) or self._batch in (len(changed), nudges.taken)),
         )
 
     def take_over(self) -> Pass:
@@ -195,16 +200,25 @@ class Dispatcher:
 
     # Recording
 
-    def _record(self, connection: Any, planned: Planned) -> tuple[list[OutboxRun], Cancelled]:
+    def _record(self, connection: Any, planned: Planned) -> tuple[list[OutboxRun], Cancelled, int]:
+        """Returns what this node is to publish, what is to be ended for it, and how many runs have ended
+        already that something waits for.
+        """
         dialect, now = self._database.dialect, planned.now
-        cancelling = [new.entry_id for new in planned.runs if new.run.cancels]
-        cancelled = overlaps.cancel(connection, dialect, cancelling, now)
-        overlaps.supersede(connection, [new.entry_id for new in planned.runs if new.run.held], now)
+        cancelled = Cancelled() if self._shadow else self._make_room(connection, planned)
         rows = [self._row(new, now, cancelled) for new in planned.runs]
         recorded = runs.record(connection, dialect, rows)
+        awaited = ends.nudge(connection, [row["id"] for row in rows]) if self._shadow else 0
         timers.record_suppressions(connection, planned.suppressions, now)
         timers.save(connection, dialect, planned.timers)
-        return recorded, cancelled
+        return recorded, cancelled, awaited
+
+    def _make_room(self, connection: Any, planned: Planned) -> Cancelled:
+        cancelling = [new.entry_id for new in planned.runs if new.run.cancels]
+        cancelled = overlaps.cancel(connection, self._database.dialect, cancelling, planned.now)
+        held = [new.entry_id for new in planned.runs if new.run.held]
+        overlaps.supersede(connection, held, planned.now)
+        return cancelled
 
     def _row(self, new: NewRun, now: datetime, cancelled: Cancelled) -> dict[str, Any]:
         run = new.run
@@ -223,6 +237,8 @@ class Dispatcher:
 
     def _place(self, new: NewRun, now: datetime, cancelled: Cancelled) -> dict[str, Any]:
         """Where a run waits: with this node, which publishes it at once, or with nobody until its time."""
+        if self._shadow:
+            return runs.shadowed(now)
         if new.run.held:
             return {"state": "held", "owner": None, "lease_until": None, "attempt": 0}
         taken_from = new.run.due_time

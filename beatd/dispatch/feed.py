@@ -30,6 +30,8 @@ class Feed:
         self._lapse_at = math.inf
         #: recorded, and still to be handed over: to be given back at the end
         self.left: list[Batch] = []
+        #: runs that this node's schedule made
+        self.recorded = 0
 
     def wake(self) -> None:
         """There is something to do, perhaps in the outbox."""
@@ -46,6 +48,7 @@ class Feed:
         woken = self._woken.is_set()
         self._woken.clear()
         done = dispatcher.run_once()
+        self.recorded += done.recorded
         self._hand_over(done)
         now = clock.monotonic()
         if woken or done.released or now >= min(self._looked_at + _TAKE_OVER_EVERY, self._lapse_at):

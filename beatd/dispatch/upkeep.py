@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
@@ -14,11 +14,11 @@ from beatd import __version__, clock
 from beatd.config import Settings
 from beatd.dispatch.deadlines import find_forgotten, sweep
 from beatd.dispatch.takeover import release_dead
-from beatd.errors import DatabaseUnavailable, SchemaMismatch
+from beatd.errors import DatabaseUnavailable, FieldError, SchemaMismatch
 from beatd.logs import get_logger
 from beatd.store import nodes, retention, timers
 from beatd.store.engine import Database
-from beatd.store.nodes import Process
+from beatd.store.nodes import Peer, Process
 
 log = get_logger()
 
@@ -42,6 +42,8 @@ class Host(Protocol):
     def settings(self) -> Settings: ...
     def status(self) -> str: ...
     def statistics(self) -> Mapping[str, Any]: ...
+    @property
+    def shadow(self) -> bool: ...
     def zone_data(self) -> str: ...
     def use_zone_data(self) -> None: ...
     def publish_again_after(self) -> timedelta | None: ...
@@ -58,6 +60,7 @@ class Upkeep:
         self._host = host
         self._zone_data = host.zone_data()
         self._looks_for_stale = _LOOKS_FOR_STALE
+        self._mixed = False
         self._stopping = threading.Event()
         self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
@@ -93,10 +96,16 @@ class Upkeep:
             self._scheduler.shutdown(wait=False)
 
     def join(self) -> None:
-        """Puts this node on the table, and lets go of what dead ones of this host left. May be repeated."""
+        """Puts this node on the table, and lets go of what dead ones of this host left. May be repeated.
+
+        Raises FieldError beside nodes of the other mode: what one records as a shadow the other never runs.
+        """
         release_dead(self._database, self._process)
         with self._database.write() as connection:
+            nodes.lock_joining(connection, self._database.dialect)
             nodes.unregister(connection, [self._node])
+            if others := self._of_other_mode(connection):
+                raise self._refusal(others)
             self._register(connection)
         log.info("node.joined", node=self._node, host=self._process.host)
 
@@ -114,10 +123,15 @@ class Upkeep:
             ahead = (clock.wall() - now).total_seconds()
             if not nodes.heartbeat(connection, self._node, now, self._host.status(), told):
                 self._register(connection)
+            others = self._of_other_mode(connection)
+        self._tell_mixed(others)
         if abs(ahead) > clock.TOLERANCE:
             log.warning("clock.differs", seconds=round(ahead, 3))
 
     def sweep(self) -> None:
+        """What runs are, in shadow mode nobody tells: what there was before is left as it is."""
+        if self._host.shadow:
+            return
         done = sweep(
             self._database,
             reports=self._host.settings.celery.reports,
@@ -127,7 +141,9 @@ class Upkeep:
             self._host.wake()
 
     def find_forgotten(self) -> None:
-        if self._host.settings.celery.reports and find_forgotten(self._database):
+        if self._host.shadow or not self._host.settings.celery.reports:
+            return
+        if find_forgotten(self._database):
             self._host.wake()
 
     def watch_nodes(self) -> None:
@@ -182,7 +198,32 @@ class Upkeep:
 
     def _register(self, connection: Any) -> None:
         name, now = self._host.settings.scheduler.node_name, self._database.now(connection)
-        nodes.register(connection, self._node, name, self._process, __version__, now, self._host.status())
+        nodes.register(
+            connection,
+            self._node,
+            name,
+            self._process,
+            __version__,
+            now,
+            self._host.status(),
+            shadow=self._host.shadow,
+        )
+
+    def _of_other_mode(self, connection: Any) -> Sequence[Peer]:
+        now = self._database.now(connection)
+        heard_since = now - self._host.settings.scheduler.node_timeout
+        return nodes.peers(connection, heard_since, shadow=not self._host.shadow)
+
+    def _refusal(self, others: Sequence[Peer]) -> FieldError:
+        mode = "is not in shadow mode" if self._host.shadow else "is in shadow mode"
+        problem = f"{_named(others)} works on this database and {mode}; stop it, or do as it does"
+        return FieldError("scheduler.shadow", self._host.shadow, problem)
+
+    def _tell_mixed(self, others: Sequence[Peer]) -> None:
+        """One that was silent for long, and taken for gone, may come back."""
+        if others and not self._mixed:
+            log.error("nodes.mixed", shadow=self._host.shadow, others=_named(others))
+        self._mixed = bool(others)
 
     def _guarded(self, step: Callable[[], None]) -> Callable[[], None]:
         """The loops tell the trouble; here it only must not end the job."""
@@ -195,3 +236,7 @@ class Upkeep:
 
         guarded.__name__ = step.__name__
         return guarded
+
+
+def _named(peers: Sequence[Peer]) -> str:
+    return ", ".join(f"node {peer.name} (pid {peer.pid} on {peer.host})" for peer in peers)

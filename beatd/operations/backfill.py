@@ -14,6 +14,7 @@ from beatd.operations import writing
 from beatd.operations.context import Context
 from beatd.operations.entries import existing
 from beatd.operations.moments import Moment, ago
+from beatd.operations.shadow import require_publishing
 from beatd.operations.views import definition_of
 from beatd.planning.definition import Definition
 from beatd.planning.task import run_id
@@ -69,12 +70,15 @@ def backfill(
     Instants may be texts, or say how long ago. With overlap `allow` (the default if it is the entry's) they
     are published `rate` at a time, `10/s`, `30/m` or `100/h`; with `queue` each waits for the end of the one
     before. `missing` leaves out fires that have a run which succeeded or may still. They never expire, and
-    may be made of a paused entry. Raises NotFound, InvalidInput if the entry is broken, FieldError.
+    may be made of a paused entry. Raises NotFound, InvalidInput if the entry is broken, FieldError, Conflict
+    in shadow mode.
     """
     with context.database.read() if dry_run else context.database.write() as transaction:
         entry = existing(transaction, name, lock=not dry_run)
         definition = definition_of(context.surroundings(transaction), entry)
         now = context.database.now(transaction)
+        if not dry_run:
+            require_publishing(context, transaction, now)
         _require_fires(entry, definition)
         first, last = _range(definition, start, end, now)
         overlap = _overlap(context, definition, overlap)

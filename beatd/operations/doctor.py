@@ -10,7 +10,7 @@ import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from beatd import clock
 from beatd.config import Loaded, Settings
@@ -171,7 +171,8 @@ def _broker(settings: Settings, connect: Callable[[], Any]) -> Iterator[Finding]
         hint = "start it, or correct broker.url (BEATD_BROKER_URL)"
         if not settings.broker.url and not settings.celery.app:
             hint = "look at its folder: owner, mode, free space"
-        yield Finding("broker", "problem", redact(str(error)), hint)
+        level: Literal["warning", "problem"] = "warning" if settings.scheduler.shadow else "problem"
+        yield Finding("broker", level, redact(str(error)), hint)
 
 
 def _while_it_runs(settings: Settings, database: Database, connect: Callable[[], Any]) -> Iterator[Finding]:
@@ -183,7 +184,10 @@ def _while_it_runs(settings: Settings, database: Database, connect: Callable[[],
     except BeatdError:
         return  # said already
     yield from work(activity, connect)
-    yield _workers(connect, activity.now - heard if heard else None)
+    if activity.shadowed:
+        yield Finding("workers", "ok", "none is needed in shadow mode")
+    else:
+        yield _workers(connect, activity.now - heard if heard else None)
 
 
 def _workers(connect: Callable[[], Any], heard: timedelta | None) -> Finding:

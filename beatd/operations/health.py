@@ -52,7 +52,9 @@ def well(findings: Sequence[Finding]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """A scheduler on the table of nodes. `alive` unless its last heartbeat is older than node_timeout."""
+    """A scheduler on the table of nodes. `alive` unless its last heartbeat is older than node_timeout;
+    `shadow` if it records without publishing.
+    """
 
     name: str
     host: str
@@ -63,6 +65,7 @@ class NodeState:
     heartbeat_age: timedelta
     status: str
     statistics: dict[str, Any]
+    shadow: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,12 @@ class Activity:
     lateness: Lateness | None
     ended: dict[str, int]
     failed: tuple[facts.Failing, ...]
+
+    @property
+    def shadowed(self) -> bool:
+        """Whether the schedulers that live record without publishing."""
+        alive = [node.shadow for node in self.nodes if node.alive]
+        return bool(alive) and all(alive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +205,7 @@ def _node(node: facts.Node, now: datetime, settings: Settings) -> NodeState:
         heartbeat_age=age,
         status=node.status,
         statistics=node.statistics,
+        shadow=node.shadow,
     )
 
 
@@ -216,6 +226,7 @@ def _troubles(activity: Activity, connect: Callable[[], Any]) -> list[str]:
 
 def work(activity: Activity, connect: Callable[[], Any]) -> Iterator[Finding]:
     yield _schedulers(activity)
+    yield from _shadows(activity)
     yield from _held_up(activity)
     yield from _other_broker(activity, connect)
     yield from _overdue(activity)
@@ -239,6 +250,20 @@ def _schedulers(activity: Activity) -> Finding:
         f"none is alive: nothing is published{heard}",
         "start one: beatd up, beatd scheduler, or systemctl start beatd",
     )
+
+
+def _shadows(activity: Activity) -> Iterator[Finding]:
+    shadows = [node for node in activity.nodes if node.alive and node.shadow]
+    others = [node for node in activity.nodes if node.alive and not node.shadow]
+    names = ", ".join(node.name for node in shadows)
+    if shadows and others:
+        text = (
+            f"{names} in shadow mode beside {others[0].name}: what a shadow records, the other does not run"
+        )
+        yield Finding("schedulers", "problem", text, "stop the ones or the others")
+    elif shadows:
+        text = f"shadow mode: {names} records what would have run, and publishes nothing"
+        yield Finding("schedulers", "warning", text, "when you have seen enough, start it without --shadow")
 
 
 def _held_up(activity: Activity) -> Iterator[Finding]:

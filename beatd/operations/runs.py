@@ -18,6 +18,7 @@ from beatd.operations.context import Context
 from beatd.operations.entries import existing, no_entry
 from beatd.operations.moments import Moment, ago
 from beatd.operations.options import options_of
+from beatd.operations.shadow import require_publishing
 from beatd.operations.views import definition_of
 from beatd.planning.plan import expires_at
 from beatd.planning.task import run_id
@@ -54,12 +55,13 @@ class Revocation:
 def trigger(context: Context, name: str) -> Run:
     """Puts a run of the entry into the outbox, now, paused or not and whatever its overlap policy says.
 
-    Raises NotFound, InvalidInput if the entry is broken.
+    Raises NotFound, InvalidInput if the entry is broken, Conflict in shadow mode.
     """
     with context.database.write() as transaction:
         entry = existing(transaction, name, lock=True)
         definition = definition_of(context.surroundings(transaction), entry)
         now = context.database.now(transaction)
+        require_publishing(context, transaction, now)
         origin = f"trigger:{uuid.uuid4()}"
         id_ = run_id(schema.installation_id(transaction), entry.id, now, origin)
         history.record_trigger(

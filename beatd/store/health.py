@@ -67,6 +67,7 @@ class Node:
     heartbeat_at: datetime
     status: str
     statistics: dict[str, Any]
+    shadow: bool
 
 
 def known_nodes(connection: Connection) -> list[Node]:

@@ -51,7 +51,8 @@ def _yes_or_no(column: str) -> Boolean:
 
 
 OPEN_STATES = ("held", "pending", "published", "started", "retrying")
-FINAL_STATES = ("succeeded", "failed", "revoked", "expired", "lost")
+#: `shadow`: recorded as what would have been, never published. Workers tell of the others, or are to.
+FINAL_STATES = ("succeeded", "failed", "revoked", "expired", "lost", "shadow")
 
 entries = Table(
     "entries",
@@ -225,7 +226,7 @@ runs = Table(
     Column("reruns_left", SmallInteger, nullable=False, server_default=text("0")),
     CheckConstraint(
         "state IN ('held', 'pending', 'published', 'started', 'retrying', "
-        "'succeeded', 'failed', 'revoked', 'expired', 'lost')",
+        "'succeeded', 'failed', 'revoked', 'expired', 'lost', 'shadow')",
         name="state",
     ),
     Index("uq_runs_entry_id_fire_time_origin", "entry_id", "fire_time", "origin", unique=True),
@@ -319,6 +320,8 @@ nodes = Table(
     Column("heartbeat_at", Instant, nullable=False),
     Column("status", LongText, nullable=False),
     Column("statistics", LongText),
+    # it records without publishing; nodes of both kinds do not share a database
+    Column("shadow", Boolean, nullable=False, server_default=false()),
     **_MARIADB,
 )
 

@@ -30,6 +30,7 @@ class Daemon:
         self.turned = turned
         self.settings = Settings(**settings)
         self.woken = 0
+        self.shadow = False
         self.dispatcher = turned.dispatcher(zone_data=self.zone_data())
 
     def status(self) -> str:
