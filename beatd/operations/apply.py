@@ -115,25 +115,30 @@ class Comparison:
         else:
             self._unchanged += 1
 
-    def prune(self, found: Sequence[StoredEntry], unused: Sequence[StoredCalendar]) -> None:
+    def prune(self, found: Sequence[StoredEntry], unused: Sequence[StoredCalendar] = ()) -> None:
         self._removed += found
         self._removed_calendars += unused
 
     def execute(self, context: Context) -> None:
         """Does it all in one transaction. Raises Conflict if something was edited since the comparison."""
         with context.database.write() as transaction:
-            self._require_calendars(transaction)
-            for old, new in self._calendars:
-                calendars.write(context, transaction, old, new)
-            there = self._require_entries(transaction)
-            writing.delete(context, transaction, [there[old.name] for old in self._removed])
-            changed = [(there[old.name], columns) for old, columns in self._changed]
-            writing.update(context, transaction, changed, "change")
-            writing.insert(context, transaction, self._added)
-            for unused in self._removed_calendars:
-                if calendar_store.entries_that_name(transaction, unused.name):
-                    raise _moved("calendar", unused.name)
-                calendars.delete(context, transaction, unused.name)
+            self.write(context, transaction)
+
+    def write(self, context: Context, transaction: Transaction) -> list[StoredEntry]:
+        """The same in a transaction of the caller's; returns the entries that are new."""
+        self._require_calendars(transaction)
+        for old, new in self._calendars:
+            calendars.write(context, transaction, old, new)
+        there = self._require_entries(transaction)
+        writing.delete(context, transaction, [there[old.name] for old in self._removed])
+        changed = [(there[old.name], columns) for old, columns in self._changed]
+        writing.update(context, transaction, changed, "change")
+        added = writing.insert(context, transaction, self._added)
+        for unused in self._removed_calendars:
+            if calendar_store.entries_that_name(transaction, unused.name):
+                raise _moved("calendar", unused.name)
+            calendars.delete(context, transaction, unused.name)
+        return added
 
     def _require_calendars(self, transaction: Transaction) -> None:
         there = calendar_store.read_all(transaction, lock=True)
@@ -144,9 +149,13 @@ class Comparison:
                 raise _moved("calendar", name)
 
     def _require_entries(self, transaction: Transaction) -> dict[str, StoredEntry]:
-        """Those that are about to change, locked, at the version that they have by now."""
+        """Those that are about to change, locked, at the version that they have by now; nobody has the names
+        that others are about to get.
+        """
         known = {entry.name: entry for entry in [*(old for old, _ in self._changed), *self._removed]}
-        names = [*known, *(str(columns["name"]) for columns in self._added)]
+        new_names = {str(columns["name"]): None for columns in self._added}
+        new_names |= {str(columns["name"]): None for _, columns in self._changed}
+        names = [*known, *(name for name in new_names if name not in known)]
         there = {entry.name: entry for entry in entries.find_named(transaction, names, lock=True)}
         edited = {new.name for _, new in self._calendars}
         for name in names:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from beatd.config import Settings
 from beatd.errors import FieldError
@@ -20,7 +20,7 @@ from beatd.store.engine import Database
 from beatd.store.entries import Transaction
 from beatd.worker import arguments
 
-Door = Literal["cli", "api", "crontab"]
+Door = Literal["cli", "api", "crontab", "import"]
 ArgumentCheck = Callable[[str, Sequence[Any], Mapping[str, Any]], None]
 EncodingCheck = Callable[[str | None, str | None], list[FieldError]]
 
@@ -72,12 +72,46 @@ def _working_directory_on_path() -> Iterator[None]:
         sys.path.remove(here)
 
 
+class Checks(Protocol):
+    """What an entry's arguments and encoding are checked with."""
+
+    @property
+    def check_arguments(self) -> ArgumentCheck: ...
+
+    @property
+    def check_encoding(self) -> EncodingCheck: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """What entries are held to where no database is asked: as a `Context`, without any calendars."""
+
+    timezone: str = "UTC"
+    check_arguments: ArgumentCheck = arguments.check
+    check_encoding: EncodingCheck = _ENCODING_OF_OWN_APP
+    reports: bool = True
+    custom: Mapping[str, CustomFactory] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Offline:
+        return cls(
+            settings.timezone,
+            check_encoding=partial(_check_encoding, settings),
+            reports=settings.celery.reports,
+            custom=Factories(settings.schedules.custom),
+        )
+
+    @property
+    def surroundings(self) -> Surroundings:
+        return Surroundings(self.timezone, custom=self.custom, reports=self.reports)
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """`timezone` is the zone of entries that name none; `check_arguments(task, args, kwargs)` raises
     FieldError, `check_encoding(serializer, compression)` tells what is wrong with them; `reports` says
     whether workers report what becomes of a run; `custom` are the triggers that entries may name. A
-    scheduler unheard of for `node_timeout` is gone.
+    scheduler unheard of for `node_timeout` is gone. `shadow`: the configuration says that none publishes.
     """
 
     database: Database
@@ -89,6 +123,7 @@ class Context:
     reports: bool = True
     custom: Mapping[str, CustomFactory] = field(default_factory=dict)
     node_timeout: timedelta = timedelta(seconds=30)
+    shadow: bool = False
 
     @classmethod
     def of(cls, settings: Settings, database: Database, who: str, door: Door) -> Context:
@@ -101,6 +136,7 @@ class Context:
             reports=settings.celery.reports,
             custom=Factories(settings.schedules.custom),
             node_timeout=settings.scheduler.node_timeout,
+            shadow=settings.scheduler.shadow,
         )
 
     def surroundings(self, transaction: Transaction) -> Surroundings:

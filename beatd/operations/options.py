@@ -68,6 +68,10 @@ OPTIONS = (
     *EDITABLE_COLUMNS[EDITABLE_COLUMNS.index("args") :],
 )
 
+#: Those of which only some mean anything beside each other: of a kind of schedule, and of task.
+SCHEDULE_OPTIONS = frozenset({*KINDS, *BELONGS_TO})
+TASK_OPTIONS = frozenset({*_KINDS_OF_TASK, *_TASK_ARGUMENTS, "args", "kwargs"})
+
 _REBOOT = "@reboot"
 
 

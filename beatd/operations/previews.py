@@ -100,6 +100,11 @@ def outlook(context: Context, name: str) -> Outlook:
     return _Row(definition, now, _runs_made(entry)).outlook()
 
 
+def outlook_of(definition: Definition, now: datetime) -> Outlook:
+    """Of a definition that no entry has yet."""
+    return _Row(definition, now, 0).outlook()
+
+
 def fires_change(
     entry: StoredEntry,
     before: Definition | None,

@@ -61,7 +61,7 @@ def view(surroundings: Surroundings, entry: StoredEntry, now: datetime) -> Entry
         name=entry.name,
         state=prospect.state,
         error=prospect.error,
-        schedule=_schedule_text(columns),
+        schedule=schedule_text(columns),
         what=_what(columns),
         timezone=str(columns["timezone"] or surroundings.default_timezone),
         next_fire_time=prospect.next_fire_time,
@@ -138,7 +138,8 @@ def _told(timer: Timer, paused_until: bool, now: datetime) -> _Prospect | None:
     return None
 
 
-def _schedule_text(columns: Mapping[str, Any]) -> str:
+def schedule_text(columns: Mapping[str, Any]) -> str:
+    """When an entry fires, in its own words."""
     texts = [
         ("{}", "cron"),
         ("every {}", "every"),

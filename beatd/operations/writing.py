@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from beatd.errors import FieldError, InvalidInput
-from beatd.operations.context import Context
+from beatd.operations.context import Checks, Context
 from beatd.operations.options import TIMING_COLUMNS, Written, argument_option, canonical, natural_value
 from beatd.planning.definition import Definition, parse_definition
 from beatd.planning.plan import expires_at
@@ -24,7 +24,7 @@ _TICK = timedelta(microseconds=1)
 
 
 def checked(
-    context: Context, surroundings: Surroundings, written: Written, created_at: datetime
+    context: Checks, surroundings: Surroundings, written: Written, created_at: datetime
 ) -> Definition:
     """The definition that these columns make. Raises InvalidInput with everything wrong with them."""
     findings = list(written.findings)
@@ -100,7 +100,7 @@ def remark(definition: Definition, now: datetime) -> str | None:
     )
 
 
-def _argument_findings(context: Context, columns: Columns) -> list[FieldError]:
+def _argument_findings(context: Checks, columns: Columns) -> list[FieldError]:
     natural = {key: natural_value(key, columns.get(key)) for key in ("args", "kwargs")}
     args, kwargs = natural["args"] or [], natural["kwargs"] or {}
     task = columns.get("task")
@@ -114,7 +114,7 @@ def _argument_findings(context: Context, columns: Columns) -> list[FieldError]:
     return []
 
 
-def _encoding_findings(context: Context, columns: Columns) -> list[FieldError]:
+def _encoding_findings(context: Checks, columns: Columns) -> list[FieldError]:
     serializer, compression = columns.get("serializer"), columns.get("compression")
     if serializer is None and compression is None:
         return []
@@ -127,12 +127,15 @@ def changes(old: Columns, new: Columns) -> dict[str, tuple[Any, Any]]:
     return {key: (old.get(key), new.get(key)) for key in before if before[key] != after[key]}
 
 
-def insert(context: Context, transaction: Transaction, rows: Sequence[Columns], action: str = "add") -> None:
-    """Raises Conflict where a name is taken."""
+def insert(
+    context: Context, transaction: Transaction, rows: Sequence[Columns], action: str = "add"
+) -> list[StoredEntry]:
+    """The new entries. Raises Conflict where a name is taken."""
     entries.add(transaction, rows)
     added = entries.find_named(transaction, [str(row["name"]) for row in rows])
     history.sign(transaction, [(entry.id, entry.version) for entry in added], context.who, context.door)
     _audit(context, transaction, action, [(entry, {}) for entry in added])
+    return added
 
 
 def update(

@@ -7,7 +7,7 @@ statement made (`history.sign`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,6 +84,16 @@ def find_named(transaction: Transaction, names: Sequence[str], *, lock: bool = F
         if lock:
             _lock(transaction, some)
         found += map(_entry, transaction.execute(_query().where(entries.c.name.in_(some))))
+    return found
+
+
+def find_ids(transaction: Transaction, ids: Collection[int]) -> dict[int, StoredEntry]:
+    """Those of them that exist, by id."""
+    found: dict[int, StoredEntry] = {}
+    wanted = list(ids)
+    for start in range(0, len(wanted), 500):
+        query = _query().where(entries.c.id.in_(wanted[start : start + 500]))
+        found |= {row.id: _entry(row) for row in transaction.execute(query)}
     return found
 
 

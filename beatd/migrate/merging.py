@@ -1,0 +1,60 @@
+"""What an entry that was imported becomes when it is imported again: what the source changed since, and what
+people changed here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from beatd.operations.options import (
+    OPTIONS,
+    SCHEDULE_OPTIONS,
+    TASK_OPTIONS,
+    Options,
+    Written,
+    changed_columns,
+    options_of,
+)
+from beatd.planning.timing import KINDS
+
+_KINDS_OF_TASK = ("shell", "http", "task")
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The columns that an entry gets. `warnings` tell what was kept, and what was not."""
+
+    written: Written
+    warnings: tuple[str, ...]
+
+
+def merge(columns: Mapping[str, Any], imported: Options, wanted: Options) -> Merged:
+    """`imported` are the options that the entry had by its source when it was last imported, `wanted` those
+    that it has by it now, both as `options_of` gives them.
+
+    What the source changed is taken over, and what people changed here is kept; of what both changed the
+    source's holds.
+    """
+    here = options_of(columns)
+    by_source = {key for key in OPTIONS if not _same(imported, wanted, key)}
+    by_people = {key for key in OPTIONS if not _same(imported, here, key)}
+    for group, kinds in ((SCHEDULE_OPTIONS, KINDS), (TASK_OPTIONS, _KINDS_OF_TASK)):
+        # what belongs to a kind means nothing beside another
+        if by_source & group and any((key in here) != (key in wanted) for key in kinds):
+            by_source |= group
+    delta = {key: wanted.get(key) for key in OPTIONS if key in by_source}
+    written = changed_columns(columns, delta)
+    after = options_of(written.columns)
+    both = [key for key in OPTIONS if key in by_source & by_people and not _same(here, after, key)]
+    kept = [key for key in OPTIONS if key in by_people and not _same(after, wanted, key)]
+    warnings = [f"{key} was edited here, too: the source's holds" for key in both]
+    if kept:
+        warnings.append(f"kept: {', '.join(kept)} {'was' if len(kept) == 1 else 'were'} edited here")
+    return Merged(written, tuple(warnings))
+
+
+def _same(one: Options, other: Options, key: str) -> bool:
+    return json.dumps(one.get(key), sort_keys=True) == json.dumps(other.get(key), sort_keys=True)

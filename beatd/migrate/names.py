@@ -1,0 +1,87 @@
+"""What imported entries are called: the same whatever their order, and still the same when others come.
+
+A name is made of the first readable text that gives one. Where several have the same, each gets a short hash
+of what it runs behind it, if that is the same, too, of its own text, then of its source. Only what cannot be
+told apart by any of these is numbered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from beatd.migrate.found import Found
+
+_LONGEST = 50
+_NOT_A_WORD = re.compile(r"[\W_]+")
+_HASH_DIGITS = 6
+_NUMBER = re.compile(r"-\d+$")
+
+#: The options that say what an entry runs, whenever and in whatever environment.
+_RUNS = ("shell", "http", "task", "args", "kwargs")
+
+
+def names_of(
+    found: Sequence[Found], prefix: str = "", kept: Mapping[int, str] | None = None
+) -> tuple[str, ...]:
+    """A name for each, all different. `kept` are names that some have already, by their place in `found`."""
+    choices = [candidates(one, prefix) for one in found]
+    names = dict(kept or {})
+    open_ = [number for number in range(len(found)) if number not in names]
+    for level in range(len(choices[0]) if choices else 0):
+        of_name = defaultdict(set)
+        for number, choice in enumerate(choices):
+            of_name[choice[level]].add(number)
+        taken = set(names.values())
+        for number in open_:
+            name = choices[number][level]
+            if of_name[name] == {number} and name not in taken:
+                names[number] = name
+        open_ = [number for number in open_ if number not in names]
+    _number(names, [(number, choices[number][-1]) for number in open_])
+    return tuple(names[number] for number in range(len(found)))
+
+
+def candidates(found: Found, prefix: str = "") -> tuple[str, ...]:
+    """What one may be called, from the plainest name to one that nothing else is called."""
+    runs = json.dumps([found.options.get(key) for key in _RUNS], default=str)
+    text = found.origin.text
+    plain = prefix + (_readable(found.names) or f"{found.origin.kind}-{_hash(text)}")
+    texts = (runs, f"{runs} {text}", f"{runs} {text} {found.origin.kind} {found.origin.source}")
+    return (plain, *(f"{plain}-{_hash(each)}" for each in texts))
+
+
+def unnumbered(name: str) -> str:
+    """Without the number of one that cannot be told from others."""
+    return _NUMBER.sub("", name)
+
+
+def _readable(texts: Sequence[str]) -> str | None:
+    """The first that gives a name and is not too long; else the beginning of the last."""
+    slugs = [slug for slug in (_NOT_A_WORD.sub("-", text.lower()).strip("-") for text in texts) if slug]
+    for slug in slugs:
+        if len(slug) <= _LONGEST:
+            return slug
+    if not slugs:
+        return None
+    whole_words = slugs[-1][: _LONGEST + 1].rpartition("-")[0]
+    return whole_words or slugs[-1][:_LONGEST]
+
+
+def _number(names: dict[int, str], same: Sequence[tuple[int, str]]) -> None:
+    taken = set(names.values())
+    counts: dict[str, int] = defaultdict(int)
+    for place, name in same:
+        numbered = name
+        while numbered in taken or not counts[name]:
+            counts[name] += 1
+            numbered = name if counts[name] == 1 else f"{name}-{counts[name]}"
+        names[place] = numbered
+        taken.add(numbered)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
