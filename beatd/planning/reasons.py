@@ -11,4 +11,5 @@ HELD_TOO_LONG = "expired before the earlier run ended"
 
 VANISHED = "its worker vanished"
 UNHEARD = "nothing was heard of it within lost_after"
+NEVER_STARTED = "no worker started it within lost_after"
 UNTOLD = "it has ended, but its worker could not report how"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, false, or_, select, update
 
 from beatd.planning.policies import EXPIRY_SLACK
 from beatd.planning.reasons import (
     CANCELLED,
     HELD_TOO_LONG,
+    NEVER_STARTED,
     UNHEARD,
     UNPUBLISHED,
     UNSTARTED,
@@ -95,15 +96,36 @@ def close_lapsed_claims(
 
 
 def close_untold(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
-    """Run-once runs that their worker has done with, but no report of how arrived: lost.
+    """Runs of which it is in vain to wait for word: lost. Run-once ones that their worker has done with, but
+    no report of how arrived; and those that never expire, and that no worker started within `lost_after` of
+    their publication: their queue may have been purged.
 
     Without this they would stay open, and hold up an entry that skips overlaps. A report that comes later
     overrules it.
     """
+    return _close_done(connection, dialect, now, limit) + _close_never_started(
+        connection, dialect, now, limit
+    )
+
+
+def _close_done(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
     done = exists().where(claims.c.run_id == runs.c.id, claims.c.ended_at < now - REPORT_SLACK)
     untold = and_(runs.c.state.in_(("published", "started")), runs.c.run_once, done)
     values = {"state": "lost", "finished_at": now, "reason": UNTOLD}
     return _close_found(connection, dialect, untold, limit, values)
+
+
+def _close_never_started(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:
+    waiting = and_(runs.c.state == "published", runs.c.expires_at.is_(None))
+    patience = connection.execute(select(runs.c.lost_after).where(waiting).distinct()).scalars()
+    # instants and seconds add up in another way on each database
+    overdue = [
+        and_(runs.c.lost_after == seconds, runs.c.published_at < now - timedelta(seconds=seconds))
+        for seconds in patience
+    ]
+    unclaimed = ~exists().where(claims.c.run_id == runs.c.id)
+    values = {"state": "lost", "finished_at": now, "reason": NEVER_STARTED}
+    return _close_found(connection, dialect, and_(waiting, or_(false(), *overdue), unclaimed), limit, values)
 
 
 def publish_again(

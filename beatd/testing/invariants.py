@@ -212,7 +212,7 @@ INVARIANTS: tuple[Invariant, ...] = (
 
 def _cannot_be_told(world: World, entry: Entry) -> bool:
     """Of an entry that cannot be planned; of a fixed delay where the clock was set back, or where a run
-    counted as lost and then ended.
+    counted as lost and then started or ended.
     """
     if entry.error is not None:
         return True
@@ -221,6 +221,8 @@ def _cannot_be_told(world: World, entry: Entry) -> bool:
 
 
 def _outlived(run: Run) -> bool:
+    if run.given_up_real is not None:
+        return True
     if run.started_real is None or run.finished_real is None:
         return False
     return run.finished_real - run.started_real > run.definition.policies.lost_after
@@ -280,7 +282,9 @@ def _without_cause(world: World, due_time: datetime, recorded_at: datetime, reco
 
 
 def _ended_by(run: Run, real: datetime | None) -> bool:
-    """Or counted as lost by then, for it was not heard of."""
+    """Or counted as lost by then, for it was not heard of, or for no worker had begun it."""
+    if run.given_up_real is not None:
+        return True
     if run.finished_real is None or real is None or run.started_real is None:
         return False
     return min(run.finished_real, run.started_real + run.definition.policies.lost_after) <= real

@@ -146,6 +146,21 @@ def test_what_would_overlap_is_skipped_and_counted(turned: Turned) -> None:
     assert story.suppressed == [("overlap", 1), ("overlap", 1)]
 
 
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+def test_a_run_whose_message_was_purged_stops_its_entry_no_longer_than_lost_after(
+    turned: Turned, overlap: str
+) -> None:
+    story = Story(turned, overlap=overlap, every="10m", lost_after="25m")
+    assert story.at(10) == [10]
+    assert [*story.at(20), *story.at(30)] == []
+    story.at(34)
+    assert swept(story) == []
+    story.at(36)
+    assert swept(story) == ([] if overlap == "skip" else [30])
+    assert (story.states[10], story.run(10).reason) == ("lost", "no worker started it within lost_after")
+    assert story.at(40) == ([40] if overlap == "skip" else [])
+
+
 # cancel
 
 

@@ -220,6 +220,11 @@ class Installation:
             for run in found
             if run.state == "published" and run.expires_at
         ]
+        ends += [
+            run.published_at + timedelta(seconds=run.lost_after) + _TICK
+            for run in found
+            if run.state == "published" and not run.expires_at
+        ]
         ends += [run.lost_at + _TICK for run in found if run.state == "started" and run.lost_at]
         return [instant for instant in ends if instant > self._clock.now]
 

@@ -169,6 +169,16 @@ def workers_away(world: Any) -> None:
     world.run_until(at("06:00"))
 
 
+def workers_away_for_long(world: Any) -> None:
+    common = {**HOURLY, "expires": "never", "lost_after": "90m", "duration": "50m"}
+    for overlap in ("allow", "skip", "queue"):
+        world.add(overlap, **common, overlap=overlap)
+    world.add("delayed", every="20m", fixed_delay=True, task="proj.task", expires="never", lost_after="50m")
+    world.add("pausing", **{**common, "overlap": "skip", "on_failure": "pause", "failure_limit": 2})
+    world.workers_away(at("01:30"), at("06:10"))
+    world.run_until(at("10:00"))
+
+
 def clocks(world: Any) -> None:
     world.add("e", **HOURLY, misfire="skip")
     world.add("long", **HOURLY, overlap="skip", duration="70m")
@@ -210,6 +220,7 @@ STORIES = [
     a_number_of_runs,
     lost_and_started_again,
     workers_away,
+    workers_away_for_long,
     clocks,
     triggers,
     removals,

@@ -142,6 +142,35 @@ def test_runs_that_ended_without_a_report_are_lost(database: Database) -> None:
     assert "could not report" in stored(database).reason
 
 
+def test_what_never_expires_and_no_worker_starts_is_lost_some_time_after_its_publication(
+    database: Database,
+) -> None:
+    hours_ago = {hours: NOW - hours * HOUR - SECOND for hours in (1, 2)}
+    sent = {"state": "published", "expires_at": None, "owner": None}
+    put(
+        database,
+        row(1, **sent, published_at=hours_ago[1], awaited=True),
+        row(2, **sent, published_at=hours_ago[1], run_once=True),
+        row(3, **sent, published_at=NOW - HOUR),
+        row(4, **sent, published_at=hours_ago[1], lost_after=7200),
+        row(5, **sent, published_at=hours_ago[2], lost_after=7200, origin="backfill:1"),
+        row(6, **{**sent, "expires_at": NOW + HOUR}, published_at=hours_ago[1]),
+        row(7, **{**sent, "state": "started"}, published_at=hours_ago[1]),
+        row(8, **sent, published_at=hours_ago[1], run_once=True),
+        row(9, expires_at=None, published_at=hours_ago[1]),
+    )
+    claim(database, 8, NOW + HOUR)
+    assert closed(database, close_untold, 2) == 2
+    assert closed(database, close_untold, 10) == 1
+    assert closed(database, close_untold, 10) == 0
+    assert {number for number, state in states(database).items() if state == "lost"} == {1, 2, 5}
+    assert (stored(database).finished_at, stored(database).reason) == (
+        NOW,
+        "no worker started it within lost_after",
+    )
+    assert nudged(database) == [("ended", 1, run_id(1))]
+
+
 def test_unclaimed_run_once_runs_are_published_again(database: Database) -> None:
     old = {"state": "published", "run_once": True, "published_at": NOW - 2 * SECOND, "owner": None}
     put(

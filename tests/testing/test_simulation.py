@@ -189,6 +189,36 @@ def test_workers_that_are_away_find_some_messages_expired() -> None:
     assert [_short(run.finished_at) for run in runs[:3]] == ["10 02:31", "10 03:31", "10 04:10"]
 
 
+NEVER_STARTED = ("lost", "no worker started it within lost_after", "10 03:00")
+
+
+@pytest.mark.parametrize(
+    ("task", "first"),
+    [
+        ({"shell": "true"}, NEVER_STARTED),  # it cannot claim its run any more
+        ({"task": "proj.task"}, ("succeeded", None, "10 05:10")),
+    ],
+)
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+def test_a_message_that_no_worker_takes_does_not_stop_its_entry(
+    task: dict[str, Any], first: tuple[str, str | None, str], overlap: str
+) -> None:
+    story = world()
+    story.add(
+        "e", cron="0 * * * *", **task, overlap=overlap, expires="never", lost_after="2h", duration="40m"
+    )
+    story.workers_away(at("00:30"), at("04:30"))
+    story.run_until(at("04:10"))
+    [run] = story.runs("e", state="lost")
+    assert (run.state, run.reason, _short(run.finished_at)) == NEVER_STARTED
+    assert [run.state for run in story.runs("e")].count("published") == 1
+    story.run_until(at("08:10"))
+    run, *others = story.runs("e")
+    assert (run.state, run.reason, _short(run.finished_at)) == first
+    assert {other.state for other in others} <= {"succeeded", "revoked", "started"}
+    check(story)
+
+
 def test_pausing_everything_and_one_entry() -> None:
     story = world()
     story.add("e", **HOURLY)

@@ -52,6 +52,8 @@ class Run:
     started_real: datetime | None = None
     finished_real: datetime | None = None
     reason: str | None = None
+    #: when it counted as lost because no worker had begun it
+    given_up_real: datetime | None = None
     starts: int = 0
     reruns_left: int = 0
     #: of a pending run that nobody publishes yet: when it is taken
@@ -160,6 +162,11 @@ class Entry:
         newest = list(islice(of_version, self.definition.policies.failure_limit))
         failed = [run for run in newest if run.state != "succeeded"]
         return len(failed) == self.definition.policies.failure_limit
+
+    def reopen(self, run: Run) -> None:
+        """A worker has begun a run that was given up."""
+        self.told.remove(run)
+        self.unfinished.append(run)
 
     def close(self, run: Run) -> None:
         """Keeps the books of a run that has ended, or whose inferred end was overruled."""

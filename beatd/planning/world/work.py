@@ -7,7 +7,15 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from beatd.planning.policies import EXPIRY_SLACK
-from beatd.planning.reasons import CANCELLED, HELD_TOO_LONG, UNHEARD, UNPUBLISHED, UNSTARTED, VANISHED
+from beatd.planning.reasons import (
+    CANCELLED,
+    HELD_TOO_LONG,
+    NEVER_STARTED,
+    UNHEARD,
+    UNPUBLISHED,
+    UNSTARTED,
+    VANISHED,
+)
 from beatd.planning.world.clock import Agenda, SimulatedClock
 from beatd.planning.world.history import Run, Task
 
@@ -19,7 +27,8 @@ class Work:
     """One broker, and workers without number, each of which begins what it gets at once.
 
     `invent` says what becomes of a run when a worker starts it, `ended` is told of every run that has
-    ended. On `deadlines`, by the database's time, is what a node does, if there is one then.
+    ended, `reopened` of one that was given up and is started after all. On `deadlines`, by the database's
+    time, is what a node does, if there is one then.
     """
 
     def __init__(
@@ -29,12 +38,14 @@ class Work:
         deadlines: Agenda,
         invent: Callable[[Run], Task],
         ended: Callable[[Run], None],
+        reopened: Callable[[Run], None],
     ) -> None:
         self._clock = clock
         self._agenda = agenda
         self._deadlines = deadlines
         self._invent = invent
         self._ended = ended
+        self._reopened = reopened
         self._absent = 0
         self._messages: list[Run] = []
 
@@ -93,13 +104,15 @@ class Work:
                 self._deliver(run)
 
     def _deliver(self, run: Run) -> None:
+        if run.state == "lost" and run.given_up_real is not None and not run.definition.run_once:
+            run.finished_at, run.finished_real, run.reason = None, None, None
+            self._reopened(run)
+            self._start(run)
         if run.state != "published":
             return
         if self._absent:
             self._messages.append(run)
-            if run.expires_at is not None:
-                closed_at = run.expires_at + EXPIRY_SLACK
-                self._deadlines.put(closed_at, partial(self._expire, run, "published", UNSTARTED))
+            self._await_start(run)
         elif run.expires_at is None or run.expires_at > self._clock.now:
             self._start(run)
 
@@ -123,6 +136,20 @@ class Work:
             self._deadlines.put(self._clock.now + CLAIM_LEASE, partial(self._give_up, run, start, VANISHED))
 
     # What the node closes itself
+
+    def _await_start(self, run: Run) -> None:
+        """Of a run that no worker has begun: it does not stay open for ever."""
+        if run.expires_at is not None:
+            closed_at = run.expires_at + EXPIRY_SLACK
+            self._deadlines.put(closed_at, partial(self._expire, run, "published", UNSTARTED))
+        elif run.published_at is not None:
+            lost_at = run.published_at + run.definition.policies.lost_after
+            self._deadlines.put(lost_at, partial(self._give_up_unstarted, run, run.published_at))
+
+    def _give_up_unstarted(self, run: Run, published_at: datetime) -> None:
+        if run.state == "published" and run.published_at == published_at:
+            run.given_up_real = self._clock.real
+            self.finish(run, "lost", NEVER_STARTED)
 
     def expect_to_hear(self, run: Run) -> None:
         """Of a run that has started: unless its worker tells something in time it is lost."""

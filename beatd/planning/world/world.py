@@ -58,7 +58,7 @@ class World:
         self.looked_real = self.took_at = start
         self._installation = installation
         self._agenda, self._timers, self._deadlines = Agenda(), Agenda(), Agenda()
-        self.work = Work(self.clock, self._agenda, self._deadlines, invent, self._ended_now)
+        self.work = Work(self.clock, self._agenda, self._deadlines, invent, self._ended_now, self._reopened)
         # ordered sets
         self._changed: dict[Entry, None] = {}
         self._ended: dict[Entry, None] = {}
@@ -333,6 +333,9 @@ class World:
         awaited = entry.definition is not None and entry.definition.awaits_end
         if awaited or any(other.state in ("held", "pending") for other in entry.unfinished):
             self._ended[entry] = None
+
+    def _reopened(self, run: Run) -> None:
+        self.entries[run.entry_id - 1].reopen(run)
 
     def _follow(self, entry: Entry) -> None:
         """What waits for the end of a run: the count of failures, and a run that is kept back."""
