@@ -123,6 +123,8 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         _fail(state, f"{error.filename or type(error).__name__}: {error.strerror or error}", 1)
+    except UnicodeEncodeError as error:  # a name, say, that no database can be asked for
+        _fail(state, f"{error.object!r}: is not UTF-8 text", 2)
     except Exception as error:
         _fail(state, f"{type(error).__name__}: {error} (a bug; BEATD_LOG_LEVEL=debug shows where)", 1)
     finally:

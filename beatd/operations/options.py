@@ -224,7 +224,7 @@ def _replace_task(columns: dict[str, Any], before: str | None, options: Options)
     }
     if arguments:
         merged = _merged(task, columns["kwargs"], arguments)
-        columns["kwargs"] = _json("kwargs", merged, any_text=task == SHELL_TASK)
+        columns["kwargs"] = _json("kwargs", merged, any_text=True)
 
 
 def _merged(task: str, kwargs: str | None, arguments: Options) -> dict[str, Any]:

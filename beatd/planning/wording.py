@@ -43,10 +43,16 @@ def listed(texts: list[str], most: int = 3) -> str:
 
 
 def first_line(text: str | None) -> str:
-    """The first line that says something, without control characters."""
+    """The first line that says something, without control characters; bytes that are not UTF-8 as `\\xff`."""
     lines = (line.strip() for line in (text or "").splitlines())
     line = next((line for line in lines if line), "")
-    return "".join(character if character.isprintable() else "�" for character in line)
+    return "".join(map(_shown, line))
+
+
+def _shown(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character if character.isprintable() else "�"
 
 
 #: Headings that the shipped tasks put above the output of a run that went well: no news.

@@ -222,6 +222,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"task": "t", "link": ["a", 1]}, "link", "text is wanted"),
     ({"task": "t", "description": "a\0b"}, "description", "NUL"),
     ({"task": "t", "description": "\udcff"}, "description", "UTF-8"),
+    ({"task": "t", "kwargs": {"a": "\udcff"}}, "kwargs", "UTF-8"),
 ]
 
 

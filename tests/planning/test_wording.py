@@ -85,6 +85,7 @@ def test_lists(texts: list[str], shown: str) -> None:
         ("\n  \n", ""),
         ("\n  first \nsecond", "first"),
         ("red\x1b[31m alert", "red�[31m alert"),
+        ("caf\udce9 \udc80\udcff \ud800", r"caf\xe9 \x80\xff �"),
     ],
 )
 def test_the_first_line_that_says_something(text: str | None, line: str) -> None:
