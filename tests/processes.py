@@ -168,6 +168,10 @@ class Installation:
             process.tells("worker.ready")
         return process
 
+    def start(self, *command: str) -> Process:
+        """Any command of the program, without waiting for a word of it."""
+        return self._start(command[0], list(command), {})
+
     def _start(self, kind: str, command: list[str], env: dict[str, str]) -> Process:
         number = sum(process.name.startswith(kind) for process in self.processes) + 1
         environment = {**self.env, **env}
