@@ -155,7 +155,7 @@ def _joinable(boxes: Sequence[_Box]) -> tuple[_Box, _Box, _Box] | None:
                 return first, second, first
             if len(differing) == 1 and _may_unite(differing[0], first, second):
                 (name,) = differing
-                return first, second, replace(first, **{name: getattr(first, name) | getattr(second, name)})
+                return first, second, _with(first, name, getattr(first, name) | getattr(second, name))
     return None
 
 
@@ -217,9 +217,14 @@ def _without(box: _Box, taken: _Box, events: Sequence[CalendarEvent]) -> list[_B
     for name in _COMPONENTS:
         rest = _rest(name, box, taken)
         if rest:
-            pieces.append(replace(box, **{name: rest}))
-        box = replace(box, **{name: getattr(box, name) - rest})
+            pieces.append(_with(box, name, rest))
+        box = _with(box, name, getattr(box, name) - rest)
     return pieces
+
+
+def _with(box: _Box, name: str, values: frozenset[int]) -> _Box:
+    changed: dict[str, Any] = {name: values}
+    return replace(box, **changed)
 
 
 def _rest(name: str, box: _Box, taken: _Box) -> frozenset[int]:

@@ -238,6 +238,8 @@ class _Reader:
             start, stop, step = self._number(parts), None, 0
             if self._skip(".."):
                 stop, step = self._number(parts), _TICKS if parts else 1
+            if parts and start == stop and self._peek() != "/":
+                raise _SyntaxProblemError("systemd refuses a range of seconds that has one only")
             if self._skip("/"):
                 step = self._number(parts)
                 if step == 0:
@@ -341,8 +343,6 @@ def _whole_seconds(chain: list[_Part] | None) -> frozenset[int]:
         return SECONDS
     for part in chain:
         for value in (part.start, part.stop or 0, part.step):
-            if part.start == part.stop and part.step == _TICKS:
-                raise _SyntaxProblemError("a range of seconds has more than one, says systemd")
             if value % _TICKS:
                 raise _SyntaxProblemError(
                     "beatd fires at whole seconds: a fraction of one cannot be carried over"

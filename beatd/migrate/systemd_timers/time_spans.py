@@ -17,7 +17,7 @@ _SECONDS: dict[str, Fraction] = {
         (("hours", "hour", "hr", "h"), Fraction(3600)),
         (("days", "day", "d"), Fraction(86_400)),
         (("weeks", "week", "w"), Fraction(604_800)),
-        # 30.44 and 365.25 days
+        # a twelfth of a year, which has 365.25 days
         (("months", "month", "M"), Fraction(2_629_800)),
         (("years", "year", "y"), Fraction(31_557_600)),
     )

@@ -14,6 +14,9 @@ _BOM = b"\xef\xbb\xbf"
 _TRUE = ("1", "yes", "y", "true", "t", "on")
 _FALSE = ("0", "no", "n", "false", "f", "off")
 
+#: What the name of a unit's file ends with besides in the repositories of such programs.
+TEMPLATED = (".j2", ".jinja2", ".jinja", ".erb", ".in", ".tmpl", ".tpl")
+
 #: What a file has in it that is still to be filled in: by Ansible, Puppet, meson and others.
 _PLACEHOLDER = re.compile(r"\{\{.*?(\}\}|$)|\{%.*?(%\}|$)|<%.*?(%>|$)|@[A-Za-z_][A-Za-z0-9_]*@")
 
@@ -71,6 +74,14 @@ class UnitFile:
             if (one.section, one.key) == (section, key):
                 found = [*found, one] if one.value else []
         return tuple(found)
+
+    @property
+    def unfilled(self) -> tuple[FieldError, ...]:
+        """What another program is still to fill in, in a file whose name says that one does."""
+        if not self.path.endswith(TEMPLATED):
+            return ()
+        found = [one for one in self.assignments if placeholder_in(one.text)]
+        return tuple(template_refused(one.key, one.value, one.where) for one in found)
 
     def is_on(self, section: str, key: str) -> bool:
         """Raises FieldError."""
