@@ -139,9 +139,8 @@ class _Judge:
         given = [key for key, value in written.columns.items() if value is not None]
         row = Row(found.where, "add", name, schedule_text(written.columns), warnings=found.warnings)
         row, findings = self.judged(row, written, self._now, given)
-        empty = {"enabled": True}
-        changes = {key: pair for key, pair in option_changes(empty, written.columns).items() if key != "name"}
-        return replace(row, changes=changes), written, findings
+        options = options_of(written.columns)
+        return replace(row, changes={key: (None, value) for key, value in options.items()}), written, findings
 
     def judged(
         self, row: Row, written: Written, created_at: datetime, changed: Collection[str], runs_made: int = 0

@@ -24,7 +24,7 @@ def match(
     kept = {
         number: _name(known[id_]) for number, id_ in matched.items() if _fits(choices[number], known[id_])
     }
-    names = names_of(found, prefix, kept)
+    names = names_of(choices, kept)
     left = {(*_source(known[id_].origin), _name(known[id_])): id_ for id_ in known.keys() - matched.values()}
     for number, one in enumerate(found):
         if number in matched:

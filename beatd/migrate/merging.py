@@ -4,7 +4,6 @@ people changed here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,11 @@ from beatd.operations.options import (
     Written,
     changed_columns,
     options_of,
+    same_value,
 )
 from beatd.planning.timing import KINDS
 
+_KNOWN = frozenset(OPTIONS)
 _KINDS_OF_TASK = ("shell", "http", "task")
 
 
@@ -39,8 +40,8 @@ def merge(columns: Mapping[str, Any], imported: Options, wanted: Options) -> Mer
     source's holds.
     """
     here = options_of(columns)
-    by_source = {key for key in OPTIONS if not _same(imported, wanted, key)}
-    by_people = {key for key in OPTIONS if not _same(imported, here, key)}
+    by_source = _differing(imported, wanted)
+    by_people = _differing(imported, here)
     for group, kinds in ((SCHEDULE_OPTIONS, KINDS), (TASK_OPTIONS, _KINDS_OF_TASK)):
         # what belongs to a kind means nothing beside another
         if by_source & group and any((key in here) != (key in wanted) for key in kinds):
@@ -48,13 +49,16 @@ def merge(columns: Mapping[str, Any], imported: Options, wanted: Options) -> Mer
     delta = {key: wanted.get(key) for key in OPTIONS if key in by_source}
     written = changed_columns(columns, delta)
     after = options_of(written.columns)
-    both = [key for key in OPTIONS if key in by_source & by_people and not _same(here, after, key)]
-    kept = [key for key in OPTIONS if key in by_people and not _same(after, wanted, key)]
+    overruled = by_source & by_people & _differing(here, after)
+    both = [key for key in OPTIONS if key in overruled]
+    different = by_people & _differing(after, wanted)
+    kept = [key for key in OPTIONS if key in different]
     warnings = [f"{key} was edited here, too: the source's holds" for key in both]
     if kept:
         warnings.append(f"kept: {', '.join(kept)} {'was' if len(kept) == 1 else 'were'} edited here")
     return Merged(written, tuple(warnings))
 
 
-def _same(one: Options, other: Options, key: str) -> bool:
-    return json.dumps(one.get(key), sort_keys=True) == json.dumps(other.get(key), sort_keys=True)
+def _differing(one: Options, other: Options) -> set[str]:
+    named = one.keys() | other.keys()
+    return {key for key in named if key in _KNOWN and not same_value(one.get(key), other.get(key))}

@@ -24,13 +24,12 @@ _NUMBER = re.compile(r"-\d+$")
 _RUNS = ("shell", "http", "task", "args", "kwargs")
 
 
-def names_of(
-    found: Sequence[Found], prefix: str = "", kept: Mapping[int, str] | None = None
-) -> tuple[str, ...]:
-    """A name for each, all different. `kept` are names that some have already, by their place in `found`."""
-    choices = [candidates(one, prefix) for one in found]
-    names = dict(kept or {})
-    open_ = [number for number in range(len(found)) if number not in names]
+def names_of(choices: Sequence[tuple[str, ...]], kept: Mapping[int, str]) -> tuple[str, ...]:
+    """A name for each of whose `candidates` these are, all different. `kept` are those that some have
+    already, by their places.
+    """
+    names = dict(kept)
+    open_ = [number for number in range(len(choices)) if number not in names]
     for level in range(len(choices[0]) if choices else 0):
         of_name = defaultdict(set)
         for number, choice in enumerate(choices):
@@ -42,7 +41,7 @@ def names_of(
                 names[number] = name
         open_ = [number for number in open_ if number not in names]
     _number(names, [(number, choices[number][-1]) for number in open_])
-    return tuple(names[number] for number in range(len(found)))
+    return tuple(names[number] for number in range(len(choices)))
 
 
 def candidates(found: Found, prefix: str = "") -> tuple[str, ...]:

@@ -106,19 +106,20 @@ def changed_columns(current: Mapping[str, Any], options: Options) -> Written:
 
 def options_of(columns: Mapping[str, Any]) -> dict[str, Any]:
     """What `new_columns` makes these columns of, in natural values; what is at its default is left out."""
-    values = {key: natural_value(key, columns.get(key)) for key in EDITABLE_COLUMNS if key != "name"}
+    given = [(key, columns.get(key)) for key in EDITABLE_COLUMNS if key != "name"]
+    values = {key: natural_value(key, value) for key, value in given if value is not None}
     arguments = _ARGUMENTS.get(str(columns.get("task")))
-    if arguments and isinstance(values["kwargs"], dict) and not values["args"]:
+    if arguments and isinstance(values.get("kwargs"), dict) and not values.get("args"):
         kwargs = dict(values["kwargs"])
         named = {option: kwargs.pop(name) for option, name in arguments.items() if name in kwargs}
         kind = next(iter(arguments))
         # a null cannot be told from an option that was not given
         if kind in named and None not in named.values():
             values |= named | {"task": None, "kwargs": kwargs or None}
-    if values["enabled"]:
+    if values.get("enabled"):
         del values["enabled"]
-    if not values["fixed_delay"]:
-        del values["fixed_delay"]
+    if not values.get("fixed_delay"):
+        values.pop("fixed_delay", None)
     return {key: values[key] for key in OPTIONS if values.get(key) is not None}
 
 
@@ -126,8 +127,17 @@ def option_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
     """The options that differ between two sets of columns, with their old and new values."""
     before, after = ({"enabled": True} | options_of(columns) for columns in (old, new))
     before["name"], after["name"] = old.get("name"), new.get("name")
-    differing = [key for key in ("name", *OPTIONS) if _as_json(before.get(key)) != _as_json(after.get(key))]
+    differing = [key for key in ("name", *OPTIONS) if not same_value(before.get(key), after.get(key))]
     return {key: (before.get(key), after.get(key)) for key in differing}
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two natural values are the same: Python takes 1, 1.0 and true for equal."""
+    if one is other:
+        return True
+    if one is None or isinstance(one, str) or other is None or isinstance(other, str):
+        return type(one) is type(other) and bool(one == other)
+    return _as_json(one) == _as_json(other)
 
 
 def argument_option(task: str, argument: str) -> str:
