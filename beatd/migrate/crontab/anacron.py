@@ -20,8 +20,9 @@ from typing import Any
 
 from beatd.errors import FieldError
 from beatd.migrate.crontab.command_names import command_name
-from beatd.migrate.crontab.entries import KIND, Taking, readable, source_of, where
-from beatd.migrate.crontab.lines import Cron, Crontab, Line
+from beatd.migrate.crontab.crons import Cron
+from beatd.migrate.crontab.entries import KIND, Taking, mailto, readable, source_of, where
+from beatd.migrate.crontab.model import Crontab, Line
 from beatd.migrate.crontab.users import queue_of
 from beatd.migrate.found import Found, Origin, Reading
 
@@ -214,7 +215,7 @@ def _options(line: Line, taking: Taking, rule: _Period, command: str) -> dict[st
         "environment": "cron",
         "env": {name: value for name, value in line.environment.items() if name != "SHELL"} or None,
         "queue": taking.queue or queue_of("root"),
-        "mailto": line.environment.get("MAILTO"),
+        "mailto": mailto(line),
     }
     return {key: value for key, value in options.items() if value is not None}
 

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,8 +18,9 @@ from typing import Any, Literal
 
 from beatd.errors import FieldError
 from beatd.migrate.crontab.command_names import command_name
+from beatd.migrate.crontab.crons import Cron
 from beatd.migrate.crontab.installed import anacron_is_installed
-from beatd.migrate.crontab.lines import Crontab, Line
+from beatd.migrate.crontab.model import Crontab, Line
 from beatd.migrate.crontab.run_parts import RunParts, run_parts_of, scripts_of
 from beatd.migrate.crontab.users import owner_of, queue_of
 from beatd.migrate.found import Found, Origin, Reading
@@ -53,7 +53,14 @@ def read_entries(crontab: Crontab, taking: Taking) -> Reading:
             reading += Reading(refused=(line.reason,))
         elif line.kind == "entry":
             reading += _of_line(crontab, line, taking)
+    if not reading.refused and (never_ran := _ignored(crontab)):
+        reading += Reading(refused=(FieldError("file", crontab.path, never_ran),))
     return reading
+
+
+def _ignored(crontab: Crontab) -> str | None:
+    """Why cron takes nothing of the whole file; if it is for one bad line, that is what is refused."""
+    return next((line.never_ran for line in crontab.lines if line.kind == "entry" and line.never_ran), None)
 
 
 def source_of(path: str) -> str:
@@ -84,11 +91,11 @@ def readable(text: str) -> str:
 def _of_line(crontab: Crontab, line: Line, taking: Taking) -> Reading:
     command = line.command or ""
     parts = run_parts_of(command)
-    warnings = (*line.warnings, *_user_warnings(line), *_environment_warnings(crontab, line))
+    warnings = (*_never_ran(line), *line.warnings, *_user_warnings(line))
     found = partial(_found, crontab, line, taking)
     if parts is None:
         return Reading((found(command_name(command), command, warnings),))
-    name = Path(parts.folder).name
+    name = _folder_name(parts)
     warnings += _run_parts_warnings(parts)
     if taking.run_parts == "folder":
         return Reading((found(name, command, warnings, named_by_comment=False),))
@@ -141,10 +148,10 @@ def _options(
         **_schedule(line, taking),
         "shell": command,
         "environment": "cron",
-        "env": dict(environment(crontab, line)) or None,
+        "env": environment(crontab.cron, line) or None,
         "stdin": line.stdin,
         "queue": queue(crontab, line, taking),
-        "mailto": line.environment.get("MAILTO"),
+        "mailto": mailto(line),
     }
     return {key: value for key, value in options.items() if value is not None}
 
@@ -161,27 +168,32 @@ def _schedule(line: Line, taking: Taking) -> dict[str, Any]:
     return {"cron": schedule, "timezone": line.timezone or taking.timezone, **policies}
 
 
-def environment(crontab: Crontab, line: Line) -> Mapping[str, str]:
-    """What the file sets for the command; cron lets nobody set who the user is."""
-    never = _names_of_the_user(crontab)
+def environment(cron: Cron, line: Line) -> dict[str, str]:
+    """What the file sets for the command. Cron lets nobody set who the user is."""
+    never = ("LOGNAME", "USER") if cron == "cronie" else ("LOGNAME",)
     return {name: value for name, value in line.environment.items() if name not in never}
 
 
-def _names_of_the_user(crontab: Crontab) -> frozenset[str]:
-    return frozenset({"LOGNAME", "USER"} if crontab.cron == "cronie" else {"LOGNAME"})
+def mailto(line: Line) -> str | None:
+    """Whom the file has output mailed to. An empty one is nobody, as is none."""
+    addresses = line.environment.get("MAILTO", "")
+    return addresses if addresses.strip() else None
 
 
-def _environment_warnings(crontab: Crontab, line: Line) -> tuple[str, ...]:
-    return tuple(
-        f"{name} is left out: cron sets it to the user's name, whatever the file says"
-        for name in sorted(_names_of_the_user(crontab) & line.environment.keys())
-    )
+def _never_ran(line: Line) -> tuple[str, ...]:
+    return (f"here it will run, and has not so far: {line.never_ran}",) if line.never_ran else ()
 
 
 def _user_warnings(line: Line) -> tuple[str, ...]:
     if line.user is None or has_user(line.user):
         return ()
     return (f"there is no user {readable(line.user)} on this machine",)
+
+
+def _folder_name(parts: RunParts) -> str:
+    """`cron.daily`, `periodic daily`."""
+    folder = Path(parts.folder)
+    return folder.name if folder.name.startswith("cron") else f"{folder.parent.name} {folder.name}".strip()
 
 
 def _run_parts_warnings(parts: RunParts) -> tuple[str, ...]:

@@ -6,16 +6,21 @@ a comment, too. Reading the whole again gives the entries that can be said, as t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from beatd.errors import FieldError
 from beatd.migrate.crontab import lines
 from beatd.migrate.crontab.crons import CALLED
-from beatd.migrate.crontab.entries import environment, readable
+from beatd.migrate.crontab.entries import KIND, environment, readable
+from beatd.migrate.crontab.model import Line
 from beatd.migrate.crontab.sayable import Sayable, Target, UnsayableError, sayable
 from beatd.migrate.crontab.writing import assignment, command_text
+from beatd.migrate.found import Origin
+from beatd.operations.context import Context
 from beatd.operations.views import Entry
+from beatd.store import origins
 
 _ZONE, _DELAY = "CRON_TZ", "RANDOM_DELAY"
 
@@ -29,27 +34,37 @@ class Exported:
     unsaid: Mapping[str, str]
 
 
-def export(entries: Sequence[Entry], target: Target) -> Exported:
-    """Raises FieldError where one user's crontab is wanted of the entries of several."""
+def export(entries: Sequence[Entry], places: Mapping[int, Origin], target: Target) -> Exported:
+    """`places` are their origins by id: a line that still says what its entry does is written as it was.
+
+    Raises FieldError where one user's crontab is wanted of the entries of several.
+    """
     queue = _one_queue(entries) if target.form == "user" else None
-    said: list[Sayable] = []
+    said: list[tuple[Sayable, Origin | None]] = []
     unsaid: dict[str, str] = {}
     for entry in entries:
         try:
-            said.append(sayable(entry, target))
+            said.append((sayable(entry, target), places.get(entry.id)))
         except UnsayableError as reason:
             unsaid[entry.name] = str(reason)
     writer = _Writer(target)
-    for one in sorted(said, key=_order):
+    for one, origin in sorted(said, key=lambda pair: _order(*pair)):
         try:
-            writer.write(one)
+            writer.write(one, origin.text if origin and origin.kind == KIND else None)
         except UnsayableError as reason:
             unsaid[one.name] = str(reason)
     whose = "system" if target.form == "system" else queue.removeprefix("user.") if queue else "user"
-    head = [f"# the entries of beatd as a {whose} crontab for {CALLED[target.cron]}", ""]
+    head = [f"# the entries of beatd as a {readable(whose)} crontab for {CALLED[target.cron]}", ""]
     tail = [f"# {readable(name)} is not in here: {readable(why)}" for name, why in unsaid.items()]
     text = "\n".join([*head, *writer.lines, *([""] if tail else []), *tail, ""])
     return Exported(text, len(entries) - len(unsaid), unsaid)
+
+
+def origins_of(context: Context, entries: Iterable[Entry]) -> dict[int, Origin]:
+    """Where those come from that were imported."""
+    with context.database.read() as transaction:
+        kept = origins.of_entries(transaction, [entry.id for entry in entries])
+    return {id_: one.origin for id_, one in kept.items()}
 
 
 def _one_queue(entries: Iterable[Entry]) -> str | None:
@@ -62,10 +77,11 @@ def _one_queue(entries: Iterable[Entry]) -> str | None:
     return queues.pop() or None if queues else None
 
 
-def _order(one: Sayable) -> tuple[object, ...]:
-    """Cron can set variables and never unset one: those that want few come first."""
-    zone, delay = one.timezone is not None, one.random_delay > 0
-    return (len(one.environment), zone, delay, sorted(one.environment.items()), one.timezone or "", one.name)
+def _order(one: Sayable, origin: Origin | None) -> tuple[object, ...]:
+    """Cron can set variables and never unset one: those that want few come first. Else as they once stood."""
+    number = re.match(r"\d+", origin.place) if origin else None
+    stood = (origin.source, int(number[0])) if origin and number else ("", 0)
+    return (len(one.environment), one.timezone or "", one.random_delay, *stood, one.name)
 
 
 class _Writer:
@@ -74,66 +90,79 @@ class _Writer:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._environment: dict[str, str] = {}
-        self._zone: str | None = None
-        self._delay = 0
         self.lines: list[str] = []
 
-    def write(self, one: Sayable) -> None:
+    def write(self, one: Sayable, as_it_was: str | None) -> None:
         """Raises UnsayableError."""
-        block = self._anew(one)
-        text = self._text(one)
-        if not self._reads_back(one, self._everything(one), described=False):
-            raise UnsayableError("no line is read by cron as what it says")
+        wanted = self._wanted(one)
+        text = self._line(one, wanted, as_it_was)
+        block = []
         if one.remarks:
             block += [f"# {readable(one.name)}: {'; '.join(map(readable, one.remarks))}", ""]
         if one.description:
             comment = f"# {one.description}"
-            belongs = self._reads_back(one, [*self._everything(one), comment], described=True)
-            block += [f"# {readable(one.description)}", ""] if not belongs else [comment]
+            told = _read(self._target, [*_assignments(wanted), comment, text])[-1].comment == one.description
+            block += [comment] if told else [f"# {readable(one.description)}", ""]
         if one.paused:
-            block = [f"# {readable(one.name)} is paused", f"#{text}", ""]
-        else:
-            block.append(text)
-            self._environment = dict(one.environment)
-            self._zone, self._delay = one.timezone, one.random_delay
-        self.lines += block
+            self.lines += [*block, f"#{text}", ""]
+            return
+        self.lines += [*_assignments(wanted, self._environment), *block, text]
+        self._environment = wanted
 
-    def _text(self, one: Sayable) -> str:
-        command = command_text(one.command, one.stdin, self._target.cron)
-        return " ".join(part for part in (one.schedule, one.user, command) if part is not None)
-
-    def _anew(self, one: Sayable) -> list[str]:
-        """What has to be set anew for this line. Raises UnsayableError."""
-        if stays := self._environment.keys() - one.environment.keys():
+    def _wanted(self, one: Sayable) -> dict[str, str]:
+        """What has to be set at this line, for the command and for cronie. Raises UnsayableError."""
+        wanted, now = dict(one.environment), self._environment
+        if self._target.cron == "cronie":
+            in_force = wanted.get(_ZONE, now.get(_ZONE))
+            if one.has_times and (one.timezone or "") != (in_force or ""):
+                wanted[_ZONE] = one.timezone or self._target.timezone
+            delay = wanted.get(_DELAY, now.get(_DELAY))
+            if delay is not None or one.random_delay:
+                wanted[_DELAY] = _delay(delay, one.random_delay)
+        if stays := now.keys() - wanted.keys():
             several = ", ".join(sorted(map(readable, stays)))
-            raise UnsayableError(
-                f"{several} is set for others, and cron cannot unset it; export it by its name"
-            )
-        changed = {
-            name: value for name, value in one.environment.items() if self._environment.get(name) != value
-        }
-        texts = [assignment(name, value) for name, value in changed.items()]
-        if one.timezone != self._zone:
-            texts.append(assignment(_ZONE, one.timezone or self._target.timezone))
-        if one.random_delay != self._delay:
-            texts.append(assignment(_DELAY, str(one.random_delay)))
-        return texts
+            problem = "is set for lines above, and cron cannot unset it; export this one by its name"
+            raise UnsayableError(f"{several} {problem}")
+        return wanted
 
-    def _everything(self, one: Sayable) -> list[str]:
-        """All that is in force for this line."""
-        texts = [assignment(name, value) for name, value in one.environment.items()]
-        if one.timezone:
-            texts.append(assignment(_ZONE, one.timezone))
-        return texts
+    def _line(self, one: Sayable, wanted: Mapping[str, str], as_it_was: str | None) -> str:
+        """Raises UnsayableError."""
+        command = command_text(one.command, one.stdin, self._target.cron)
+        made = " ".join(part for part in (one.schedule, one.user, command) if part is not None)
+        for text in filter(None, (as_it_was, made)):
+            read = _read(self._target, [*_assignments(wanted), text])
+            if len(read) == len(wanted) + 1 and self._says(one, wanted, read[-1]):
+                return text
+        reason = read[-1].reason
+        raise UnsayableError(reason.problem if reason else "no line is read by cron as what it does")
 
-    def _reads_back(self, one: Sayable, above: Sequence[str], *, described: bool) -> bool:
-        data = "\n".join([*above, self._text(one), ""]).encode("utf-8", "surrogateescape")
-        target = self._target
-        crontab = lines.read(data, "export", form=target.form, cron=target.cron)
-        line = crontab.lines[-1]
-        read = (line.kind, line.schedule, line.command, line.stdin, line.user)
-        wanted = ("entry", one.schedule, one.command, one.stdin, one.user)
-        in_force = {name: value for name, value in environment(crontab, line).items() if name != _ZONE}
-        if described and line.comment != one.description:
-            return False
-        return len(crontab.lines) == len(above) + 1 and read == wanted and in_force == dict(one.environment)
+    def _says(self, one: Sayable, wanted: Mapping[str, str], line: Line) -> bool:
+        zone = self._target.timezone if one.has_times else line.timezone
+        return (
+            line.kind == "entry"
+            and line.never_ran is None
+            and (line.schedule, line.command, line.stdin, line.user)
+            == (one.schedule, one.command, one.stdin, one.user)
+            and (line.timezone or zone, line.random_delay or 0) == (one.timezone or zone, one.random_delay)
+            and environment(self._target.cron, line) == wanted
+        )
+
+
+def _delay(there: str | None, minutes: int) -> str:
+    """As it stands where that means as much."""
+    if there is not None and (
+        (there.isdigit() and int(there) == minutes) or not (minutes or there.isdigit())
+    ):
+        return there
+    return str(minutes)
+
+
+def _read(target: Target, texts: Sequence[str]) -> tuple[Line, ...]:
+    data = "\n".join([*texts, ""]).encode("utf-8", "surrogateescape")
+    return lines.read(data, "export", form=target.form, cron=target.cron).lines
+
+
+def _assignments(wanted: Mapping[str, str], there: Mapping[str, str] | None = None) -> list[str]:
+    """Those that are not in force."""
+    there = there or {}
+    return [assignment(name, value) for name, value in wanted.items() if there.get(name) != value]

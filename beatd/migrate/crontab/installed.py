@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from beatd.migrate.crontab.lines import Cron
+from beatd.migrate.crontab.crons import Cron
 
 
 def installed_cron(root: Path = Path("/")) -> Cron:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beatd.errors import FieldError
-from beatd.migrate.crontab.lines import Cron
+from beatd.migrate.crontab.crons import Cron
 
 _TEST = r"(?:test\s+-[xfes]\s+(?P<tested>\S+)|\[\s+-[xfes]\s+(?P<bracketed>\S+)\s+\])\s*\|\|\s*"
 _LINE = re.compile(

@@ -72,6 +72,11 @@ class Sayable:
     remarks: tuple[str, ...] = ()
     paused: bool = False
 
+    @property
+    def has_times(self) -> bool:
+        """Whether it matters in which zone."""
+        return self.schedule != _REBOOT
+
 
 def sayable(entry: Entry, target: Target) -> Sayable:
     """Raises UnsayableError."""

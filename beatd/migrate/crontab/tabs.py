@@ -10,8 +10,9 @@ from pathlib import Path
 from beatd.errors import FieldError
 from beatd.migrate.crontab import lines
 from beatd.migrate.crontab.anacron import is_anacrontab, read_anacron_entries, read_anacrontab
+from beatd.migrate.crontab.crons import Cron, Form
 from beatd.migrate.crontab.entries import STDIN, Taking, read_entries
-from beatd.migrate.crontab.lines import Cron, Crontab, Form
+from beatd.migrate.crontab.model import Crontab
 from beatd.migrate.crontab.users import is_spool
 from beatd.migrate.found import Reading
 
@@ -40,6 +41,7 @@ class Tab:
 
     crontab: Crontab
     reading: Reading
+    is_anacron: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def read_tabs(
 def read_tab(data: bytes, path: str, rules: Rules, taking: Taking) -> Tab:
     if rules.form is None and rules.dialect is None and is_anacrontab(path, data):
         crontab = read_anacrontab(data, path, cron=rules.cron)
-        return Tab(crontab, read_anacron_entries(crontab, taking))
+        return Tab(crontab, read_anacron_entries(crontab, taking), is_anacron=True)
     crontab = lines.read(data, path, form=rules.form, cron=rules.cron, dialect=rules.dialect)
     return Tab(crontab, read_entries(crontab, taking))
 
