@@ -98,6 +98,13 @@ class CalendarIntervalSchedule(Schedule):
         )
         object.__setattr__(self, "_trigger", trigger)
 
+    @property
+    def weekdays(self) -> frozenset[int]:
+        """The weekdays that its wall times can fall on; Sunday is 0."""
+        if self.days and not self.days % 7:
+            return frozenset({self.anchor.isoweekday() % 7})
+        return frozenset(range(7))
+
     def next_fire_time(self, after: datetime) -> datetime | None:
         return wallclock.next_instant(
             self, self.timezone, as_utc(after), gap=self.dst_gap, fold=self.dst_fold

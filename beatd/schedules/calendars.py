@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 ACTIONS = ("drop", "next", "previous")
 
-#: Holidays are not known for ever. Outside of these nothing fires under a calendar, and every search ends.
+#: Outside of these nothing fires under a calendar, and every search ends.
 FIRST, HORIZON = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+#: Where the holidays of a country are in it: they are not known any longer.
+_HOLIDAYS_END = datetime(2101, 1, 1, tzinfo=UTC)
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _WEEKDAY_NAMES = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
@@ -36,6 +38,8 @@ _WEEKEND = frozenset({0, 6})
 _DAY = timedelta(days=1)
 #: No country's holidays and weekends make more days in a row than this.
 _LONGEST_HOLIDAY = 100
+#: After so many days in vain a search asks whether it can have an end.
+_PATIENCE = 60
 
 
 def parse_date_set(
@@ -72,12 +76,14 @@ class DateSet:
     def has(self, day: date) -> bool:
         if day.isoweekday() % 7 in self.weekdays or day in self.dates:
             return True
-        return self.country is not None and day in self._year(day).holidays
+        return self.country is not None and day in _holidays_of(self.country, self.region, day.year)
 
     def why(self, day: date) -> str | None:
         """What the day is in the set for: 'Christmas Day', 'a listed date', 'Sunday'; None if it is not."""
-        if self.country is not None and day in (holidays := self._year(day).holidays):
-            return holidays[day]
+        if self.country is not None:
+            holidays = _holidays_of(self.country, self.region, day.year)
+            if day in holidays:
+                return holidays[day]
         if day in self.dates:
             return "a listed date"
         weekday = day.isoweekday() % 7
@@ -89,7 +95,7 @@ class DateSet:
             return False
         if self.country is None:
             return day.isoweekday() % 7 not in _WEEKEND
-        return day not in self._year(day).weekends
+        return day not in _weekends_of(self.country, self.region, day.year)
 
     def working_day_beside(self, day: date, step: int) -> date | None:
         """The next (step 1) or previous (step -1) working day; None where there is none."""
@@ -99,8 +105,13 @@ class DateSet:
     def is_everything(self) -> bool:
         return len(self.weekdays) == 7
 
-    def _year(self, day: date) -> _Year:
-        return _year_of(self.country or "", self.region, day.year)
+    @property
+    def horizon(self) -> datetime:
+        """What comes at this instant or later does not fire under this set."""
+        return HORIZON if self.country is None else _HOLIDAYS_END
+
+    def has_working_days(self, year: int) -> bool:
+        return _has_working_days(self, year)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +141,7 @@ class Calendared(Schedule):
 
     def count(self, after: datetime, until: datetime) -> Count:
         """Exact where fires are dropped and the rule's own count is exact."""
-        after, until = max(as_utc(after), FIRST), min(as_utc(until), HORIZON - MICROSECOND)
+        after, until = max(as_utc(after), FIRST), min(as_utc(until), self.dates.horizon - MICROSECOND)
         total = self.schedule.count(after, until)
         if self.action != "drop" or not total.exact:
             return Schedule.count(self, after, until)
@@ -144,7 +155,7 @@ class Calendared(Schedule):
         return Count(number, exact=True)
 
     def dropped(self, after: datetime, until: datetime) -> Iterator[datetime]:
-        until = min(as_utc(until), HORIZON - MICROSECOND)
+        until = min(as_utc(until), self.dates.horizon - MICROSECOND)
         fire_time = self.schedule.next_fire_time(max(as_utc(after), FIRST))
         while fire_time is not None and fire_time <= until:
             day = self._day(fire_time)
@@ -156,11 +167,32 @@ class Calendared(Schedule):
 
     def _next_kept(self, after: datetime) -> datetime | None:
         fire_time = self.schedule.next_fire_time(after)
-        while fire_time is not None and fire_time < HORIZON:
+        days = 0
+        while fire_time is not None and fire_time < self.dates.horizon:
             day = self._day(fire_time)
             if not self.dates.has(day):
                 return fire_time
+            days += 1
+            if days == _PATIENCE and self._only_gaps_fire:
+                return self._next_at_a_gap(fire_time)
             fire_time = self._next_after_pass(day, fire_time)
+        return None
+
+    @property
+    def _only_gaps_fire(self) -> bool:
+        """Whether all weekdays of the rule are in the set: all that it names is dropped, but for what a gap
+        pushes over midnight.
+        """
+        rule = self.schedule
+        if not isinstance(rule, CronSchedule | CalendarIntervalSchedule) or rule.timezone != self.timezone:
+            return False
+        return rule.weekdays <= self.dates.weekdays
+
+    def _next_at_a_gap(self, after: datetime) -> datetime | None:
+        for end, _ in wallclock.gaps(self.timezone, after, self.dates.horizon - MICROSECOND):
+            fires = self.schedule.next_fire_time(end - MICROSECOND) == end
+            if fires and not self.dates.has(self._day(end)):
+                return end
         return None
 
     def _next_moved(self, after: datetime) -> datetime | None:
@@ -173,8 +205,12 @@ class Calendared(Schedule):
         fire_time = self.schedule.next_fire_time(
             self._instant_of(before or yesterday, time.min) - MICROSECOND
         )
-        while fire_time is not None and fire_time < HORIZON:
+        days = 0
+        while fire_time is not None and fire_time < self.dates.horizon:
             day = self._day(fire_time)
+            days += 1
+            if days == _PATIENCE and best is None and self._nobody_works_from(day):
+                return self._next_kept(max(after, fire_time - MICROSECOND))
             if best is not None and best <= self._earliest_from(day):
                 break
             candidate = fire_time if fire_time > after else None
@@ -187,6 +223,11 @@ class Calendared(Schedule):
                 best = candidate
             fire_time = self._next_after_pass(day, fire_time, look_after)
         return best
+
+    def _nobody_works_from(self, day: date) -> bool:
+        """Whether no fire of this day or a later one can move."""
+        years = range(day.year - 1, self.dates.horizon.year + 1)
+        return not any(self.dates.has_working_days(year) for year in years)
 
     def _earliest_from(self, day: date) -> datetime:
         """No fire of this day or a later one comes to be before this."""
@@ -273,24 +314,36 @@ class Calendared(Schedule):
         return instant.astimezone(self.timezone).date()
 
 
-@dataclass(frozen=True, slots=True)
-class _Year:
-    """A year's holidays with their names, and the days of its weekends on which nobody works."""
-
-    holidays: Mapping[date, str]
-    weekends: frozenset[date]
+@lru_cache(maxsize=4096)
+def _holidays_of(country: str, region: str | None, year: int) -> Mapping[date, str]:
+    """A year's holidays with their names."""
+    return dict(_known(country, region, year))
 
 
 @lru_cache(maxsize=4096)
-def _year_of(country: str, region: str | None, year: int) -> _Year:
+def _weekends_of(country: str, region: str | None, year: int) -> frozenset[date]:
+    """The days of a year's weekends on which nobody works."""
+    known = _known(country, region, year)
+    return frozenset(
+        day for day in _days_of(year) if known.is_weekend(day) and day not in known.weekend_workdays
+    )
+
+
+def _known(country: str, region: str | None, year: int) -> HolidayBase:
     from holidays import country_holidays
 
     # Of a few countries it knows some years only, and writes so to wherever the daemon's errors go.
     warnings.filterwarnings("ignore", category=UserWarning, module="holidays")
-    known = country_holidays(country, subdiv=region, years=year, expand=False, language=_language(country))
-    days = (date(year, 1, 1) + number * _DAY for number in range(365 + isleap(year)))
-    weekends = frozenset(day for day in days if known.is_weekend(day) and day not in known.weekend_workdays)
-    return _Year(dict(known), weekends)
+    return country_holidays(country, subdiv=region, years=year, expand=False, language=_language(country))
+
+
+def _days_of(year: int) -> Iterator[date]:
+    return (date(year, 1, 1) + number * _DAY for number in range(365 + isleap(year)))
+
+
+@lru_cache(maxsize=16384)
+def _has_working_days(dates: DateSet, year: int) -> bool:
+    return any(dates.is_working_day(day) for day in _days_of(year))
 
 
 @lru_cache(maxsize=16384)

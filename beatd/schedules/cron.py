@@ -103,6 +103,11 @@ class CronSchedule(Schedule):
         )
         return Count(number, exact=True)
 
+    @property
+    def weekdays(self) -> frozenset[int]:
+        """The weekdays that its wall times can fall on; Sunday is 0."""
+        return self.days.weekdays_that_match
+
     def next_wall(self, after: datetime) -> datetime | None:
         """The first matching wall time (naive) strictly after a wall time (naive)."""
         day = after.date()

@@ -55,6 +55,19 @@ class DayRule:
         return any(self._matching(kind) for kind in kinds)
 
     @property
+    def weekdays_that_match(self) -> frozenset[int]:
+        """The weekdays on which a day that matches can fall."""
+        kinds = {
+            (length, first) for month in self.months for length in LENGTHS[month - 1] for first in range(7)
+        }
+        return frozenset(
+            weekday
+            for kind in kinds
+            for weekday in range(7)
+            if any(self._matching(kind) >> day & 1 for day in _dates_of(weekday, kind))
+        )
+
+    @property
     def has_days(self) -> bool:
         """Whether the day-of-month field, for itself, names a day that one of the months has."""
         longest = max(LENGTHS[month - 1][-1] for month in self.months)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from itertools import islice, product
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -25,6 +26,7 @@ from beatd.schedules import (
     parse_cron,
     parse_date_set,
     parse_zone,
+    wallclock,
 )
 from beatd.schedules.base import Count
 from beatd.schedules.wallclock import instant_of
@@ -439,11 +441,140 @@ def test_a_rule_that_fires_on_days_of_the_set_alone() -> None:
     ]
 
 
-def test_the_calendar_ends_with_the_22nd_century() -> None:
-    schedule = Calendared(parse_cron("0 9 * * *", BERLIN), HOLIDAYS, "drop", BERLIN)
-    assert schedule.next_fire_time(utc("2199-12-30T12:00Z")) == utc("2199-12-31T08:00Z")
-    assert schedule.next_fire_time(utc("2199-12-31T08:00Z")) is None
+@pytest.mark.parametrize(
+    ("dates", "year"), [(parse_date_set(None, "sun"), 2199), (parse_date_set(None, "sun", "DE"), 2100)]
+)
+@pytest.mark.parametrize("action", ["drop", "next"])
+def test_the_calendar_ends_with_a_century(dates: DateSet, year: int, action: str) -> None:
+    """The holidays of a country are not known for longer than the 21st."""
+    schedule = Calendared(parse_cron("0 9 * * *", BERLIN), dates, action, BERLIN)
+    eve, last = utc(f"{year}-12-30T12:00Z"), utc(f"{year}-12-31T08:00Z")
+    assert schedule.next_fire_time(eve) == last
+    assert schedule.next_fire_time(last) is None
     assert schedule.next_fire_time(datetime.min.replace(tzinfo=BERLIN)) is not None
+    assert schedule.count(last - 10 * DAY, last + 10 * DAY) == schedule.count(last - 10 * DAY, last)
+    sundays = list(schedule.dropped(last - 30 * DAY, last + 30 * DAY))
+    assert all(sunday <= last for sunday in sundays)
+    assert bool(sundays) is (action == "drop")
+
+
+def weekly(day: str) -> Schedule:
+    return parse_calendar_interval("2w", BERLIN, time="09:00", day=None, anchor=utc(f"{day}T00:00Z"))
+
+
+WORKDAYS, WEEKEND = "mon,tue,wed,thu,fri", "sat,sun"
+IN_VAIN = [
+    (parse_cron("0 9 * * mon-fri", BERLIN), parse_date_set(None, WORKDAYS), "drop"),
+    (parse_cron("*/5 * * * mon-fri", BERLIN), parse_date_set("2026-01-03", f"{WORKDAYS},sat"), "drop"),
+    (parse_cron("0 9 * * fri#2", BERLIN), parse_date_set(None, "fri"), "drop"),
+    (parse_cron("0 9 25 12 *", BERLIN), parse_date_set(None, None, "DE"), "drop"),
+    (parse_cron("0 9 * * mon-fri", BERLIN), parse_date_set(None, WORKDAYS, "DE"), "drop"),
+    (weekly("2026-03-02"), parse_date_set(None, "mon"), "drop"),
+    *(
+        (rule, dates, action)
+        for rule in (parse_cron("0 9 * * mon-fri", BERLIN), weekly("2026-03-05"))
+        for dates in (parse_date_set(None, WORKDAYS), parse_date_set(None, WORKDAYS, "DE"))
+        for action in ("next", "previous")
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "dates", "action"), IN_VAIN)
+def test_a_rule_whose_days_the_calendar_covers_is_found_out_at_once(
+    rule: Schedule, dates: DateSet, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+    really = wallclock.next_instant
+
+    def next_instant(*arguments: Any, **options: Any) -> datetime | None:
+        nonlocal looked
+        looked += 1
+        return really(*arguments, **options)
+
+    monkeypatch.setattr(wallclock, "next_instant", next_instant)
+    schedule = Calendared(rule, dates, action, BERLIN)
+    assert schedule.next_fire_time(utc("2026-03-01T00:00Z")) is None
+    assert looked < 1000, "it walked day by day to the horizon"
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "weekdays"),
+    [
+        ("30 23 * * sat", "America/Nuuk", "sat"),  # its last hour is skipped once a year
+        ("0 0 * * fri", "Africa/Cairo", "fri"),  # its first one, but for a few years: the gap ends on it
+        ("30 0 * * sun", "America/Havana", "sun"),
+    ],
+)
+def test_of_days_that_the_calendar_covers_is_left_what_a_gap_pushes_to_the_next(
+    expression: str, zone: str, weekdays: str
+) -> None:
+    here = parse_zone(zone)
+    rule = parse_cron(expression, here)
+    schedule = Calendared(rule, parse_date_set(None, weekdays), "drop", here)
+    start, end = utc("2000-01-01T00:00Z"), utc("2040-01-01T00:00Z")
+    kept = [
+        fire_time
+        for fire_time in rule.fire_times(start, end)
+        if fire_time.astimezone(here).strftime("%a").lower() != weekdays
+    ]
+    assert list(schedule.fire_times(start, end)) == kept
+    assert bool(kept) is (zone == "America/Nuuk")
+
+
+def test_a_rule_of_another_zone_is_looked_at_day_by_day() -> None:
+    """It is Sunday in Auckland when it is Saturday in Honolulu."""
+    honolulu, auckland = parse_zone("Pacific/Honolulu"), parse_zone("Pacific/Auckland")
+    rule = parse_cron("0 9 * * sat", honolulu)
+    there = Calendared(rule, parse_date_set(None, "sat"), "drop", auckland)
+    assert shown(there.fire_times(utc("2026-03-02T00:00Z")), 1, auckland) == ["Sun 2026-03-08 08:00"]
+    sundays = Calendared(rule, parse_date_set("2026-03-22", "sun"), "drop", auckland)
+    assert sundays.next_fire_time(utc("2026-03-02T00:00Z")) is None
+
+
+def test_a_long_row_of_days_of_the_set_has_an_end() -> None:
+    row = " ".join((date(2026, 3, 1) + number * DAY).isoformat() for number in range(300))
+    dates = parse_date_set(row, "sat,sun")
+    daily, mondays = (parse_cron(f"0 9 * * {weekday}", BERLIN) for weekday in ("*", "mon"))
+    for rule, expected in ((daily, "Mon 2026-12-28 09:00"), (mondays, "Mon 2026-12-28 09:00")):
+        schedule = Calendared(rule, dates, "drop", BERLIN)
+        assert shown(schedule.fire_times(utc("2026-03-01T00:00Z")), 1) == [expected]
+    moved = Calendared(daily, dates, "previous", BERLIN)
+    assert shown(moved.fire_times(utc("2026-03-01T00:00Z")), 1) == ["Mon 2026-12-28 09:00"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "weekdays"),
+    [
+        ("0 9 * * *", {0, 1, 2, 3, 4, 5, 6}),
+        ("0 9 * * mon-fri", {1, 2, 3, 4, 5}),
+        ("0 9 * * sun#5", {0}),
+        ("0 9 * * 6L", {6}),
+        ("0 9 LW * *", {1, 2, 3, 4, 5}),
+        ("0 9 1 * *", {0, 1, 2, 3, 4, 5, 6}),
+        ("0 9 1-6/2,6 * mon", {0, 1, 2, 3, 4, 5, 6}),
+        ("0 9 */31 2 sat", {6}),
+        ("0 9 29 2 */4", {0, 4}),
+    ],
+)
+def test_the_weekdays_of_a_rule(expression: str, weekdays: set[int]) -> None:
+    assert parse_cron(expression, BERLIN).weekdays == weekdays
+
+
+@pytest.mark.parametrize(
+    ("every", "weekdays"),
+    [
+        ("1w", {3}),
+        ("14d", {3}),
+        ("8d", set(range(7))),
+        ("1d", set(range(7))),
+        ("1mo", set(range(7))),
+        ("1y", set(range(7))),
+    ],
+)
+def test_the_weekdays_of_a_calendar_interval(every: str, weekdays: set[int]) -> None:
+    wednesday = utc("2026-03-04T00:00Z")
+    schedule = parse_calendar_interval(every, BERLIN, time=None, day=None, anchor=wednesday)
+    assert schedule.weekdays == weekdays
 
 
 def test_seconds_dropped_over_months_are_passed_over_by_days() -> None:
