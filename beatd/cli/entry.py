@@ -194,6 +194,9 @@ def show(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
         ("last", zoned(entry.last_fire_time, zone)),
         ("version", f"{entry.version}, of {zoned(entry.updated_at, zone)}"),
     ]
+    if entry.origin:
+        place = f"{entry.origin.kind} {entry.origin.source}:{entry.origin.place}"
+        lines.append(("from", f"{place}, of {zoned(entry.origin.imported_at, zone)}"))
     if entry.error:
         lines.insert(2, ("error", Text(entry.error, style="red")))
     if lasting := pausing.pause_of(context, name):

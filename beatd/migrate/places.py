@@ -21,6 +21,11 @@ def file_of(where: str) -> str:
     return _parts(where)[0]
 
 
+def line_of(where: str) -> int:
+    """0 where it has none."""
+    return _parts(where)[1]
+
+
 def is_file(source: str, file: str) -> bool:
     """Whether a source, of which the whole path is known, is the file that a place names."""
     return source == file or source.endswith(f"/{file.removeprefix('./')}")

@@ -13,6 +13,7 @@ from beatd.planning.definition import Definition, parse_definition
 from beatd.planning.timing import Surroundings, next_fire_time
 from beatd.schedules import parse_instant, parse_zone
 from beatd.store.entries import StoredEntry, Timer
+from beatd.store.origins import Imported
 
 STATES = ("active", "paused", "completed", "broken")
 
@@ -26,6 +27,7 @@ class Entry:
     `state` is one of STATES; `error` says why an entry is broken. `schedule` and `what` are texts for
     people. `next_fire_time` is None where nothing will come, or nobody knows when: at the next boot, or
     after the run that is under way. `paused_until` and `pause_note` are those of a pause that lasts.
+    `origin` says where it was imported from.
     """
 
     id: int
@@ -43,6 +45,7 @@ class Entry:
     created_at: datetime
     updated_at: datetime
     options: Mapping[str, Any]
+    origin: Imported | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ def view(surroundings: Surroundings, entry: StoredEntry, now: datetime) -> Entry
         created_at=entry.created_at,
         updated_at=entry.updated_at,
         options=options_of(columns),
+        origin=entry.origin,
     )
 
 

@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, delete, exc, insert, or_, select, update
 
 from beatd.errors import Conflict, FieldError
-from beatd.store.models import DEFINITION_COLUMNS, entries, timers
+from beatd.store.models import DEFINITION_COLUMNS, entries, origins, timers
+from beatd.store.origins import Imported
 
 #: What callers without SQLAlchemy hand from one function of the store to the next.
 Transaction = Connection
@@ -27,6 +28,7 @@ EDITABLE_COLUMNS = tuple(
     name for name in DEFINITION_COLUMNS if name not in ("calendar_changes", "created_at")
 )
 
+_ORIGIN = ("kind", "source", "place", "text", "imported_at")
 _NAMES_LOOKED_AT = 5000
 _GLOB = re.compile(r"[*?\[]")
 
@@ -45,7 +47,9 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """One row of `entries`; `columns` are the editable ones. `timer` is None until a node planned it."""
+    """One row of `entries`; `columns` are the editable ones. `timer` is None until a node planned it,
+    `origin` where it was not imported.
+    """
 
     id: int
     version: int
@@ -53,6 +57,7 @@ class StoredEntry:
     updated_at: datetime
     columns: Mapping[str, Any]
     timer: Timer | None
+    origin: Imported | None = None
 
     @property
     def name(self) -> str:
@@ -144,7 +149,12 @@ def _query() -> Select[Any]:
         timers.c.error.label("timer_error"),
         timers.c.runs_made,
     ]
-    return select(*entries.columns, *planned).outerjoin(timers, timers.c.entry_id == entries.c.id)
+    imported = [origins.c[name].label(f"origin_{name}") for name in _ORIGIN]
+    return (
+        select(*entries.columns, *planned, *imported)
+        .outerjoin(timers, timers.c.entry_id == entries.c.id)
+        .outerjoin(origins, origins.c.entry_id == entries.c.id)
+    )
 
 
 def _entry(row: Any) -> StoredEntry:
@@ -160,7 +170,10 @@ def _entry(row: Any) -> StoredEntry:
             row.runs_made,
         )
     columns = {name: values[name] for name in EDITABLE_COLUMNS}
-    return StoredEntry(row.id, row.version, row.created_at, row.updated_at, columns, timer)
+    origin = None
+    if row.origin_kind is not None:
+        origin = Imported(*(values[f"origin_{name}"] for name in _ORIGIN))
+    return StoredEntry(row.id, row.version, row.created_at, row.updated_at, columns, timer, origin)
 
 
 def _prefix(pattern: str) -> str:

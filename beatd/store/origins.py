@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from beatd.store.entries import Transaction
 from beatd.store.models import entries, origins
 
 _AT_ONCE = 500
@@ -31,6 +30,13 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Imported(Origin):
+    """The origin of an entry, and when it was last imported otherwise than before."""
+
+    imported_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """The origin of an entry as it is kept. `options` are those that it was imported with, its `name` too,
     whatever became of the entry since.
@@ -42,19 +48,7 @@ class Kept:
     imported_at: datetime
 
 
-def of_entries(transaction: Transaction, ids: Collection[int] | None = None) -> dict[int, Kept]:
-    """By id; of all entries if None."""
-    if ids is None:
-        return _by_id(transaction.execute(select(*origins.columns)))
-    found: dict[int, Kept] = {}
-    wanted = list(ids)
-    for start in range(0, len(wanted), _AT_ONCE):
-        some = wanted[start : start + _AT_ONCE]
-        found |= _by_id(transaction.execute(select(*origins.columns).where(origins.c.entry_id.in_(some))))
-    return found
-
-
-def of_sources(transaction: Transaction, sources: Collection[tuple[str, str]]) -> dict[int, Kept]:
+def of_sources(transaction: Connection, sources: Collection[tuple[str, str]]) -> dict[int, Kept]:
     """Those of the entries that are there and come from these sources, each a kind and its source; by id,
     in the order in which the entries were made.
     """
@@ -72,7 +66,7 @@ def of_sources(transaction: Transaction, sources: Collection[tuple[str, str]]) -
 
 
 def put(
-    transaction: Transaction, kept: Sequence[tuple[int, Origin, Mapping[str, Any]]], now: datetime
+    transaction: Connection, kept: Sequence[tuple[int, Origin, Mapping[str, Any]]], now: datetime
 ) -> None:
     """Writes what entries were imported from, in place of what was known of them."""
     if not kept:
