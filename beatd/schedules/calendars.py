@@ -6,31 +6,31 @@ Days are those of the entry's zone. The public holidays are those of the `holida
 from __future__ import annotations
 
 import re
-import warnings
-from calendar import isleap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
 from zoneinfo import ZoneInfo
 
-from beatd.errors import FieldError, did_you_mean, nearest
+from beatd.errors import FieldError, did_you_mean
 from beatd.schedules import wallclock
 from beatd.schedules.base import MICROSECOND, Count, Schedule, as_utc
 from beatd.schedules.calendar_interval import CalendarIntervalSchedule
 from beatd.schedules.cron import CronSchedule
+from beatd.schedules.public_holidays import (
+    HOLIDAYS_END,
+    days_of,
+    holidays_of,
+    parse_country,
+    parse_region,
+    weekends_of,
+)
 from beatd.schedules.text import parse_choice, parse_date
-
-if TYPE_CHECKING:
-    from holidays import HolidayBase
 
 ACTIONS = ("drop", "next", "previous")
 
 #: Outside of these nothing fires under a calendar, and every search ends.
 FIRST, HORIZON = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-#: Where the holidays of a country are in it: they are not known any longer.
-_HOLIDAYS_END = datetime(2101, 1, 1, tzinfo=UTC)
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _WEEKDAY_NAMES = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
@@ -50,14 +50,14 @@ def parse_date_set(
 
     Raises FieldError of the field `dates`, `weekdays`, `country` or `region`.
     """
-    code = None if country is None else _country(country)
+    code = None if country is None else parse_country(country)
     if region is not None and code is None:
         raise FieldError("region", region, "is of no use without country", example="BY")
     parsed = DateSet(
         dates=frozenset(parse_date(text, "dates") for text in _words(dates)),
         weekdays=frozenset(_weekday(text) for text in _words(weekdays)),
         country=code,
-        region=None if region is None or code is None else _region(code, region),
+        region=None if region is None or code is None else parse_region(code, region),
     )
     if not (parsed.dates or parsed.weekdays or parsed.country):
         raise FieldError("dates", dates, "give dates, weekdays or country", example="2026-12-24 2026-12-31")
@@ -76,12 +76,12 @@ class DateSet:
     def has(self, day: date) -> bool:
         if day.isoweekday() % 7 in self.weekdays or day in self.dates:
             return True
-        return self.country is not None and day in _holidays_of(self.country, self.region, day.year)
+        return self.country is not None and day in holidays_of(self.country, self.region, day.year)
 
     def why(self, day: date) -> str | None:
         """What the day is in the set for: 'Christmas Day', 'a listed date', 'Sunday'; None if it is not."""
         if self.country is not None:
-            holidays = _holidays_of(self.country, self.region, day.year)
+            holidays = holidays_of(self.country, self.region, day.year)
             if day in holidays:
                 return holidays[day]
         if day in self.dates:
@@ -95,7 +95,7 @@ class DateSet:
             return False
         if self.country is None:
             return day.isoweekday() % 7 not in _WEEKEND
-        return day not in _weekends_of(self.country, self.region, day.year)
+        return day not in weekends_of(self.country, self.region, day.year)
 
     def working_day_beside(self, day: date, step: int) -> date | None:
         """The next (step 1) or previous (step -1) working day; None where there is none."""
@@ -108,7 +108,7 @@ class DateSet:
     @property
     def horizon(self) -> datetime:
         """What comes at this instant or later does not fire under this set."""
-        return HORIZON if self.country is None else _HOLIDAYS_END
+        return HORIZON if self.country is None else HOLIDAYS_END
 
     def has_working_days(self, year: int) -> bool:
         return _has_working_days(self, year)
@@ -314,36 +314,9 @@ class Calendared(Schedule):
         return instant.astimezone(self.timezone).date()
 
 
-@lru_cache(maxsize=4096)
-def _holidays_of(country: str, region: str | None, year: int) -> Mapping[date, str]:
-    """A year's holidays with their names."""
-    return dict(_known(country, region, year))
-
-
-@lru_cache(maxsize=4096)
-def _weekends_of(country: str, region: str | None, year: int) -> frozenset[date]:
-    """The days of a year's weekends on which nobody works."""
-    known = _known(country, region, year)
-    return frozenset(
-        day for day in _days_of(year) if known.is_weekend(day) and day not in known.weekend_workdays
-    )
-
-
-def _known(country: str, region: str | None, year: int) -> HolidayBase:
-    from holidays import country_holidays
-
-    # Of a few countries it knows some years only, and writes so to wherever the daemon's errors go.
-    warnings.filterwarnings("ignore", category=UserWarning, module="holidays")
-    return country_holidays(country, subdiv=region, years=year, expand=False, language=_language(country))
-
-
-def _days_of(year: int) -> Iterator[date]:
-    return (date(year, 1, 1) + number * _DAY for number in range(365 + isleap(year)))
-
-
 @lru_cache(maxsize=16384)
 def _has_working_days(dates: DateSet, year: int) -> bool:
-    return any(dates.is_working_day(day) for day in _days_of(year))
+    return any(dates.is_working_day(day) for day in days_of(year))
 
 
 @lru_cache(maxsize=16384)
@@ -365,50 +338,3 @@ def _weekday(text: str) -> int:
     meant = [name for name in _WEEKDAYS if text.lower().startswith(name)]
     problem = f"weekdays are {', '.join(_WEEKDAYS)}{did_you_mean(meant)}"
     raise FieldError("weekdays", text, problem, example="sat,sun")
-
-
-def _country(text: str) -> str:
-    """Its code of two letters. Raises FieldError."""
-    from holidays.registry import COUNTRIES
-
-    codes = {names[1] for names in COUNTRIES.values()}
-    code = text.strip().upper()
-    if code in codes:
-        return code
-    called = {name.lower(): names[1] for names in COUNTRIES.values() for name in names}
-    called |= {module.replace("_", " "): names[1] for module, names in COUNTRIES.items()}
-    near = nearest(text.strip().lower(), called, 3, cutoff=0.75)
-    meant = list(dict.fromkeys(called[name] for name in near))
-    problem = f"is not the two letters of a country whose holidays are known{did_you_mean(meant)}"
-    raise FieldError("country", text, problem, example="DE")
-
-
-def _region(country: str, text: str) -> str:
-    """The code of a country's region, which may be given by its name. Raises FieldError."""
-    entity = _entity(country)
-    called = {code.lower(): code for code in entity.subdivisions}
-    called |= {name.lower(): code for name, code in entity.subdivisions_aliases.items()}
-    wanted = text.strip().lower()
-    if wanted in called:
-        return called[wanted]
-    if not called:
-        raise FieldError("region", text, f"no regions of {country} are known; leave it out")
-    near = list(dict.fromkeys(called[name] for name in nearest(wanted, called, 3)))
-    known = ", ".join(entity.subdivisions)
-    problem = f"is not a region of {country}{did_you_mean(near) or f'; there are: {known}'}"
-    raise FieldError("region", text, problem, example=near[0] if near else entity.subdivisions[0])
-
-
-def _language(country: str) -> str | None:
-    """English where the holidays have English names, else their own; never what the environment says."""
-    entity = _entity(country)
-    english = [language for language in entity.supported_languages if language.startswith("en")]
-    preferred = "en_US" if "en_US" in english else None
-    return preferred or next(iter(english), entity.default_language)
-
-
-def _entity(country: str) -> type[HolidayBase]:
-    """The country's class in the library."""
-    import holidays
-
-    return cast("type[HolidayBase]", getattr(holidays, country))
