@@ -10,6 +10,7 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 from beatd.errors import FieldError
+from beatd.migrate.crontab.fields import after_blanks, word_end
 from beatd.migrate.crontab.foreign_fields import (
     KINDS,
     FieldProblemError,
@@ -17,6 +18,7 @@ from beatd.migrate.crontab.foreign_fields import (
     Grammar,
     take_field,
 )
+from beatd.migrate.crontab.words import is_surely_a_field
 from beatd.schedules import format_duration, parse_cron, parse_duration, parse_zone
 from beatd.schedules.cron_fields import NICKNAMES
 
@@ -165,7 +167,7 @@ def _zone(text: str, dialect: Dialect) -> tuple[int, str | None]:
 def _nickname(text: str, start: int, dialect: Dialect) -> Taken:
     word = re.match(r"[^ \t]*", text[start:])
     name = word[0] if word else ""
-    end = _after_blanks(text, start + len(name))
+    end = after_blanks(text, start + len(name))
     if name == "@every" and dialect.every:
         return _every(text, start, end, dialect)
     if name not in dialect.nicknames:
@@ -195,12 +197,12 @@ def _every(text: str, start: int, position: int, dialect: Dialect) -> Taken:
         same = False
     warning = f"{dialect.called} counts from its own start, beatd from the entry's creation"
     duration = written if same else format_duration(length)
-    return Taken(f"@every {duration}", _after_blanks(text, position + len(written)), warnings=(warning,))
+    return Taken(f"@every {duration}", after_blanks(text, position + len(written)), warnings=(warning,))
 
 
 def _fields(text: str, start: int, dialect: Dialect) -> Taken:
-    """By the first layout that the words fit; if none does, what is wrong is told of the last tried that has
-    enough words."""
+    """By the first layout that the words fit; if none does, what is wrong is told of the first that has
+    enough of them, with a year where one belongs."""
     words = _words(text, start)
     problem: NotTakenError | None = None
     for layout in dialect.layouts:
@@ -213,10 +215,16 @@ def _fields(text: str, start: int, dialect: Dialect) -> Taken:
         except _ProblemError as error:
             word, position = words[error.number]
             name = KINDS[error.number + (not second)].name if error.number < 5 + second else "year"
-            problem = NotTakenError(name, word, str(error), position, dialect.example)
+            problem = problem or NotTakenError(name, word, str(error), position, dialect.example)
             continue
         last, position = words[count - 1]
-        return Taken(taken.schedule, _after_blanks(text, position + len(last)), warnings=taken.warnings)
+        end = after_blanks(text, position + len(last))
+        following = text[end : word_end(text, end)]
+        if is_surely_a_field(following):
+            said = f"{dialect.called} has {count} time fields; this one stands after them"
+            problem = problem or NotTakenError("schedule", following, said, end, dialect.example)
+            continue
+        return Taken(taken.schedule, end, warnings=taken.warnings)
     if problem is None:
         needed = " or ".join(str(5 + second + year) for second, year in sorted(dialect.layouts))
         problem = NotTakenError(
@@ -289,9 +297,3 @@ def _aws(text: str, dialect: Dialect) -> Taken:
         raise NotTakenError("schedule", match[0].strip(), problem, 0, "rate(5 minutes) /usr/local/bin/backup")
     warning = "AWS counts from the rule's creation, beatd from the entry's"
     return Taken(f"@every {rate[1]}{rate[2][0]}", match.end(), warnings=(warning,))
-
-
-def _after_blanks(text: str, position: int) -> int:
-    while position < len(text) and text[position] in " \t":
-        position += 1
-    return position

@@ -20,7 +20,6 @@ class Known:
 
     problem: str
     means: str | None = None
-    text: str = ""
     example: str = EXAMPLE
 
 
@@ -34,10 +33,9 @@ def zone_before_schedule(text: str) -> Known | None:
         return None
     problem = (
         "cron takes all of the line for an assignment: a zone before a schedule is Kubernetes's and "
-        f"Jenkins's; set the zone in a line above it{_taken_by(text, ('kubernetes', 'jenkins'))}"
+        "Jenkins's; give it with --timezone, or to cronie as CRON_TZ in a line above"
     )
-    zone = prefix[1].partition("=")[2]
-    return Known(problem, text=text, example=f"CRON_TZ={zone} (for cronie), below it {EXAMPLE}")
+    return Known(problem + _taken_by(text, ("kubernetes", "jenkins")))
 
 
 def of_nickname(text: str) -> Known | None:
@@ -92,9 +90,8 @@ def _of_count(text: str, line: Sequence[str], count: int) -> Known:
     else:
         problem = "six time fields: Quartz and Spring have a second first, supercronic a year last"
         known = _known(problem, text, ("quartz", "spring", "supercronic"))
-    second_first = line[1 : len(KINDS) + 1]
-    command = " ".join(line[count:])[:80] or _COMMAND
-    example = " ".join([*(word.replace("?", "*") for word in second_first), command])
+    second_first = [word.replace("?", "*") for word in line[1 : len(KINDS) + 1]]
+    example = " ".join([*second_first, " ".join(line[count:]) or _COMMAND])
     return Known(f"{known.problem}; cron has five", known.means, example=example)
 
 
@@ -107,7 +104,7 @@ def _known(problem: str, text: str, names: Sequence[str]) -> Known:
 
 def _taken_by(text: str, names: Sequence[str]) -> str:
     taking = list(_meanings(text, names))
-    return f" (--dialect {' or '.join(taking)} takes it)" if taking else ""
+    return f" ({' or '.join(f'--dialect {name}' for name in taking)} takes it)" if taking else ""
 
 
 def _meanings(text: str, names: Sequence[str]) -> dict[str, str]:

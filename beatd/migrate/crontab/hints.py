@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from beatd.errors import FieldError
 from beatd.migrate.crontab import words
-from beatd.migrate.crontab.crons import CALLED, NICKNAMES, Cron
-from beatd.migrate.crontab.fields import KINDS, RefusedByCronError
+from beatd.migrate.crontab.assignments import read_assignment
+from beatd.migrate.crontab.crons import CALLED, NICKNAMES, Cron, Form
+from beatd.migrate.crontab.fields import KINDS, Field, RefusedByCronError, take_fields
 from beatd.schedules.cron_fields import parse_fields
 
 EXAMPLE = "30 6 * * 1-5 /usr/local/bin/backup"
 _LONGEST_COMMAND = 60
+_LONGEST_EXAMPLE = 150
 
 _UNIX = "save the file with Unix line ends"
 _LOOKS = (
@@ -52,6 +55,24 @@ _ASSIGNMENTS = (
 class Hint:
     problem: str
     example: str = EXAMPLE
+
+
+def working(examples: Iterable[str], cron: Cron, form: Form) -> str:
+    """The first of the lines that the cron takes, and one that it surely takes if there is none."""
+    for example in examples:
+        if example in (EXAMPLE, "") or len(example) > _LONGEST_EXAMPLE:
+            continue
+        if example.startswith(("#", "@")) or read_assignment(example, cron):
+            return example
+        try:
+            fields, position = take_fields(example, 0, cron)
+        except RefusedByCronError:
+            continue
+        if any(field.ignored or field.empty for field in fields):
+            continue
+        if position < len(example) and not words.is_surely_a_field(words.split(example[position:])[0]):
+            return example
+    return EXAMPLE.replace(" /", " root /") if form == "system" else EXAMPLE
 
 
 def of_line(text: str) -> Hint | None:
@@ -114,6 +135,15 @@ def of_nickname(name: str, cron: Cron) -> Hint:
     return Hint(f"not one of {CALLED[cron]}'s @-names, which are {known}", "@daily /usr/local/bin/backup")
 
 
+def of_range(field: Field) -> str:
+    """What a range that runs backwards probably means, in a line."""
+    said = _beatds(field.empty[0], KINDS.index(field.kind)) if field.empty else None
+    turned = re.search(r"did you mean '([^']*)'", said or "")
+    texts = ["0", "0", "*", "*", "*"]
+    texts[KINDS.index(field.kind)] = turned[1] if turned else "*"
+    return " ".join([*texts, "/usr/local/bin/backup"])
+
+
 def of_user(name: str, rest: str) -> Hint:
     """For what stands where the user should."""
     if not name:
@@ -144,14 +174,15 @@ def _beatds(word: str, position: int) -> str | None:
 
 def _instead(word: str, position: int) -> str:
     """A value that is allowed, as near to the word as can be."""
-    kind = KINDS[position]
-    name = re.match(r"[a-z]{3}", word.lower())
-    if name and name[0] in kind.names:
-        return name[0].upper()
+    short = re.sub(r"[A-Za-z]{4,}", lambda name: name[0][:3].upper(), word)
+    if short != word and not _beatds(short, position):
+        return short
     step = re.fullmatch(r"\*/(\d{1,4}).*", word)
     if step and int(step[1]):
         return f"*/{step[1]}"
-    return {0: "0", 1: "0", 2: "1", 3: "1", 4: "0"}[position] if re.search(r"[0-9]", word) else "*"
+    if position < 2:
+        return "0"
+    return ("1", "1", "0")[position - 2] if re.search(r"[0-9]", word) else "*"
 
 
 def _with(line: list[str], position: int, word: str, *, insert: bool = False) -> str:

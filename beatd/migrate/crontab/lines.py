@@ -138,7 +138,7 @@ class _Reader:
         if prefixed := foreign.zone_before_schedule(source[start:]):
             raise _RefusedError(
                 "line",
-                prefixed.text,
+                source[start:],
                 prefixed.problem,
                 start,
                 example=prefixed.example,
@@ -227,7 +227,7 @@ class _Reader:
             value = error.field.text
             never_ran = f"{CALLED[self.cron]} takes the line, but it {error.problem}"
             problem = f"{error.problem}; in cron neither"
-            example = "0 0 28 2 * /usr/local/bin/backup"
+            example = hints.of_range(error.field) if error.field.empty else "0 0 28 2 * /usr/local/bin/backup"
             position = source.index(value, start)
             raise _RefusedError(
                 error.field.kind.name, value, problem, position, example=example, never_ran=never_ran
@@ -242,21 +242,24 @@ class _Reader:
         name, value, position = refused.kind.name, refused.text, refused.position
         known = foreign.of_line(text)
         hint = hints.of_line(text) or hints.of_field(refused, text, self.cron)
-        problem = f"{hint.problem}; {known.problem}" if known else hint.problem
+        problem = known.problem if known else hint.problem
         means = known.means if known else foreign.as_beatd(text)
-        return self._by_cron(name, value, problem, position, str(refused), example=hint.example, means=means)
+        example = hints.working([known.example if known else "", hint.example], self.cron, self.form)
+        return self._by_cron(name, value, problem, position, str(refused), example=example, means=means)
 
     def _extra_fields(self, source: str, start: int, position: int, extra: foreign.Known) -> _RefusedError:
         """Five fields and then a sixth, where the command or the user should be."""
         word = source[position : word_end(source, position)]
         field = "user" if self.form == "system" else "command"
+        example = hints.working([extra.example], self.cron, self.form)
         if self.form == "system" or word.startswith("*"):
             says = "bad username" if self.form == "system" and self.cron == "debian" else "bad command"
             return self._by_cron(
-                field, word, extra.problem, position, says, example=extra.example, means=extra.means
+                field, word, extra.problem, position, says, example=example, means=extra.means
             )
-        problem = f"{extra.problem}; cron reads five fields and runs a command {word!r}"
-        return _RefusedError(field, word, problem, position, example=extra.example)
+        meant = f"; it would have meant: {extra.means}" if extra.means else ""
+        never_ran = f"{CALLED[self.cron]} runs a command {word!r}, not what follows{meant}"
+        return _RefusedError(field, word, extra.problem, position, example=example, never_ran=never_ran)
 
     def _user(self, source: str, position: int) -> tuple[str | None, int]:
         if self.form == "user":
@@ -278,17 +281,18 @@ class _Reader:
             text = text[1:] if self.cron == "debian" else text
             if self.cron == "cronie" or _SHELLS.fullmatch(self.settings.environment.get("SHELL", "/bin/sh")):
                 text = text[after_blanks(text, 0) :]
+        if text.startswith("*") and self.form == "user":
+            raise self._by_cron("command", text, "no command begins with *", position, "bad command")
         if self.cron == "cronie" and text.startswith("-"):
             text, warnings = self._options(source, source.rindex(text) if text else position, text)
         if not text.strip(" \t\r"):
             problem = "there is no command"
-            by_cron = "bad command" if self.cron == "cronie" or self.form == "system" else None
+            refuses = not text.strip(" \t") and (self.cron == "cronie" or self.form == "system")
+            by_cron = "bad command" if refuses else None
             problem += "" if by_cron else "; cron starts a shell that does nothing"
             example = f"{source.strip()} /usr/local/bin/backup"[:200]
             refused = _RefusedError("command", text, problem, len(source), example=example)
             raise refused if by_cron is None else self._said(refused, by_cron)
-        if text.startswith("*") and self.form == "user":
-            raise self._by_cron("command", text, "no command begins with *", position, "bad command")
         if size(source[position:]) > most:
             problem = f"has {size(text)} bytes; {CALLED[self.cron]} takes at most {most}: put it in a script"
             raise self._by_cron("command", text, problem, position, "command too long")

@@ -72,7 +72,7 @@ def sentence(schedule: str) -> str | None:
     except FieldError:
         return None
     text = text.removesuffix(", UTC")
-    return f"such as {text}, chosen by the entry's name" if {"H", "~"} & set(schedule) else text
+    return f"{text} (or so: by the entry's name)" if {"H", "~"} & set(schedule) else text
 
 
 def _texts(fields: Sequence[Field]) -> list[str]:

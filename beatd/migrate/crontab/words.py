@@ -12,10 +12,12 @@ _LONG_NAME = rf"(?:{_NAME})[a-z]{{0,6}}"
 _SIGNS = r"[-*/?,#~0-9()]"
 
 #: Any scheduler's time field: numbers and signs, names of days and months, Quartz's and Jenkins's letters.
-_FIELD = re.compile(rf"(?=.*[-*?#~0-9]|L|H|R|(?i:{_LONG_NAME}))(?:{_SIGNS}|(?i:{_LONG_NAME})|LW|[LWHR])+")
+_FIELD = re.compile(
+    rf"(?=.*[-*?#~0-9]|L|H|R|(?i:{_LONG_NAME}))(?:{_SIGNS}|(?i:{_LONG_NAME})|LW|[LWHR]|(?<=[0-9])l)+"
+)
 #: What no command is called, so that five fields before it cannot be all.
 _SURELY_A_FIELD = re.compile(
-    rf"[*?]|(?=[*0-9~])[-*/,#~LW0-9]+|[0-9](?i:{_NAME})|(?:{_NAME.upper()})(?:[-,#/](?:{_NAME.upper()}|[0-9L])+)*|LW?"
+    rf"[*?]|(?=[*0-9~])[-*/,#~LW0-9]+|[0-9](?i:{_NAME}|L)|(?:{_NAME.upper()})(?:[-,#/](?:{_NAME.upper()}|[0-9L])+)*|LW?"
 )
 
 
