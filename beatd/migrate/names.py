@@ -1,8 +1,8 @@
 """What imported entries are called: the same whatever their order, and still the same when others come.
 
 A name is made of the first readable text that gives one. Where several have the same, each gets a short hash
-of what it runs behind it, if that is the same, too, of its own text, then of its source. Only what cannot be
-told apart by any of these is numbered.
+of what it runs behind it; if that is the same, too, of its own text, then of its source, then of everything
+that is known of it. Only what cannot be told apart by any of these is numbered.
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ def candidates(found: Found, prefix: str = "") -> tuple[str, ...]:
     runs = json.dumps([found.options.get(key) for key in _RUNS], default=str)
     text = found.origin.text
     plain = prefix + (_readable(found.names) or f"{found.origin.kind}-{_hash(text)}")
-    texts = (runs, f"{runs} {text}", f"{runs} {text} {found.origin.kind} {found.origin.source}")
-    return (plain, *(f"{plain}-{_hash(each)}" for each in texts))
+    of_source = f"{runs} {text} {found.origin.kind} {found.origin.source}"
+    everything = f"{of_source} {found.names} {json.dumps(dict(found.options), sort_keys=True, default=str)}"
+    hashed = (runs, f"{runs} {text}", of_source, everything)
+    return (plain, *(f"{plain}-{_hash(each)}" for each in hashed))
 
 
 def unnumbered(name: str) -> str:
