@@ -385,6 +385,11 @@ def _candidate(path: Path, source: str) -> Candidate:
         return Candidate(path, source, True)
 
 
+def variable(name: str) -> str | None:
+    """One that a person names, such as that with another program's database URL."""
+    return os.environ.get(name)
+
+
 def shipped(name: str) -> Path:
     """A folder that comes with the program: `alembic`, `config`, `systemd`.
 

@@ -22,6 +22,7 @@ from kombu.entity import Exchange, Queue
 from kombu.utils.functional import maybe_evaluate
 
 from beatd.errors import FieldError, InvalidInput
+from beatd.redaction import redact
 
 #: What beat adds to every schedule, unless the result backend forgets by itself.
 CLEANUP = "celery.backend_cleanup"
@@ -125,8 +126,8 @@ def read(app: Celery) -> list[Periodic]:
     """What beat would run for an app that is prepared, in the order of its schedule. Imports nothing."""
     schedule = maybe_evaluate(app.conf.beat_schedule)
     found = [_periodic(app, str(key), entry) for key, entry in schedule.items()]
-    if CLEANUP not in schedule and _wants_cleanup(app):
-        found.append(_cleanup(app))
+    if CLEANUP not in schedule:
+        found += _cleanup(app)
     return found
 
 
@@ -150,9 +151,11 @@ def crontab(written: Mapping[str, Any], timezone: str) -> Crontab:
         raise FieldError("schedule", shown, f"Celery's crontab refuses it: {error}") from error
 
 
-_KEYS = {"task", "schedule", "args", "kwargs", "options", "relative", "enabled"}
+_KEYS = {"task", "schedule", "args", "kwargs", "options", "relative"}
 #: What beat keeps in an entry for itself.
 _ITS_OWN = {"app", "name", "last_run_at", "total_run_count"}
+#: What the schedulers that keep their entries in a database know besides.
+_OF_DATABASES = {"enabled", "one_off", "start_time", "description"}
 
 
 def _periodic(app: Celery, key: str, entry: Any) -> Periodic:
@@ -162,7 +165,7 @@ def _periodic(app: Celery, key: str, entry: Any) -> Periodic:
     except (TypeError, ValueError):
         problem = "an entry is a dict with task and schedule"
         return Periodic(key, "", None, findings=(FieldError("entry", _shown(entry), problem),))
-    for name in sorted(given.keys() - _KEYS - _ITS_OWN, key=str):
+    for name in sorted(given.keys() - _KEYS - _ITS_OWN - _OF_DATABASES, key=str):
         meant = f"; in options it is {name!r}'s place" if name in _OPTION_NAMES else ""
         problem = f"no such key: an entry of beat has {', '.join(sorted(_KEYS))}{meant}"
         findings.append(FieldError(str(name), _shown(given[name]), problem))
@@ -179,6 +182,9 @@ def _periodic(app: Celery, key: str, entry: Any) -> Periodic:
         kwargs=_collected(findings, lambda: _mapping("kwargs", given.get("kwargs"))) or {},
         options=plain,
         enabled=bool(given.get("enabled", True)),
+        start_at=_collected(findings, lambda: _instant("start_time", given.get("start_time"))),
+        max_runs=1 if given.get("one_off") or options.get("one_off") else None,
+        description=str(given.get("description") or "") or None,
         findings=tuple(findings),
         warnings=tuple(_overridden(registered)),
     )
@@ -209,6 +215,12 @@ def _mapping(name: str, value: Any) -> dict[str, Any]:
     if value and not isinstance(value, Mapping):
         raise FieldError(name, _shown(value), "a dict is wanted", example='{"key": "value"}')
     return dict(value or {})
+
+
+def _instant(name: str, value: Any) -> datetime | None:
+    if value is None or (isinstance(value, datetime) and value.tzinfo is not None):
+        return value
+    raise FieldError(name, _shown(value), "a datetime with its zone is wanted")
 
 
 def _overridden(task: Any) -> Iterator[str]:
@@ -367,17 +379,28 @@ def _bare_task(name: str, signature: Any) -> str:
 # What beat adds by itself
 
 
-def _wants_cleanup(app: Celery) -> bool:
+def _cleanup(app: Celery) -> Iterator[Periodic]:
+    """As `celery.beat.Scheduler.install_default_entries` has it; none where there is nothing to clean up."""
     if not app.conf.result_expires:
-        return False
-    backend = app.backend
-    return not backend.supports_autoexpire and not isinstance(backend, DisabledBackend)
-
-
-def _cleanup(app: Celery) -> Periodic:
-    """As `celery.beat.Scheduler.install_default_entries` has it."""
-    rule = _crontab(schedules.crontab("0", "4", "*"), timezone_of(app))
-    return Periodic(CLEANUP, CLEANUP, rule, options={"expires": 12 * 3600}, added_by_beat=True)
+        return
+    findings: list[FieldError] = []
+    rule = _collected(findings, lambda: _crontab(schedules.crontab("0", "4", "*"), timezone_of(app)))
+    try:
+        backend = app.backend
+        if backend.supports_autoexpire or isinstance(backend, DisabledBackend):
+            return
+    except Exception as error:
+        told = " ".join(str(error).split())
+        problem = f"whether beat would clean it up cannot be told: {type(error).__name__}: {told}"
+        findings.append(FieldError("result_backend", redact(str(app.conf.result_backend)), problem))
+    yield Periodic(
+        CLEANUP,
+        CLEANUP,
+        rule,
+        options={"expires": 12 * 3600},
+        added_by_beat=True,
+        findings=tuple(findings),
+    )
 
 
 def _shown(value: Any) -> str:

@@ -27,6 +27,6 @@ def source_of(app: Any, path: str) -> str:
 
 
 def read(app: Any, path: str, now: datetime) -> Reading:
-    """`path` is how messages call the app. Raises FieldError for an app whose zone has no name."""
+    """`path` is how messages call the app."""
     found = periodic.read(app)
     return entries.reading(source_of(app, path), found, lambda one: f"{path} beat_schedule[{one.key!r}]", now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -33,7 +33,16 @@ def reading(
             continue
         origin = Origin(KIND, source, periodic.key, _text(periodic))
         found.append(Found(origin, place, (periodic.key, periodic.task), one.options, tuple(one.warnings)))
-    return Reading(tuple(found), tuple(refused))
+    return Reading(tuple(found), tuple(refused), tuple(_notes(found)))
+
+
+def _notes(found: Sequence[Found]) -> Iterator[str]:
+    held = [one.names[0] for one in found if one.options.get("dst_fold")]
+    if held:
+        yield (
+            f"{len(held)} of them have dst_fold = first: when the clock is set back, Celery runs nothing in "
+            "the hour that comes again, nor do they; beatd entry set NAME --dst-fold both changes that"
+        )
 
 
 def _text(periodic: Periodic) -> str:
@@ -106,11 +115,11 @@ class _Entry:
         read = _OPTIONS.get(name)
         if read is not None:
             self.options |= {name: read(f"options.{name}", value)}
-        elif name == "expires":
+        elif name in ("expires", "expire_seconds"):
             self._expires(value)
         elif name == "headers":
             self.options["headers"] = _plain("options.headers", dict(value)) or None
-        elif name in _OF_PUBLISHING or (name == "delivery_mode" and value in (2, "persistent")):
+        elif name in _OF_PUBLISHING | _ELSEWHERE or (name == "delivery_mode" and value in (2, "persistent")):
             return
         else:
             problem = _NOT_HERE.get(name, "beatd sends no message with this option")
@@ -215,6 +224,9 @@ _OPTIONS: Mapping[str, Callable[[str, Any], Any]] = {
 
 #: How beat publishes. beatd publishes until the broker has confirmed it.
 _OF_PUBLISHING = frozenset({"retry", "retry_policy", "mandatory", "immediate", "confirm_timeout"})
+
+#: Of the schedulers that keep entries in a database; read with the entry.
+_ELSEWHERE = frozenset({"one_off"})
 
 _NOT_HERE = {
     "countdown": "beatd publishes when a run is due, and delays no message; shift the schedule",
