@@ -28,6 +28,8 @@ KIND = "systemd"
 Run = Literal["auto", "command", "unit"]
 RUNS: tuple[Run, ...] = ("auto", "command", "unit")
 
+_NAMED = 5
+
 
 def read(paths: Sequence[Path], *, timezone: str, run: Run = "auto") -> Reading:
     """Each path is a timer's file, or a folder of which all timers are read. `timezone` is the machine's, in
@@ -36,11 +38,15 @@ def read(paths: Sequence[Path], *, timezone: str, run: Run = "auto") -> Reading:
     reading = Reading()
     for path in paths:
         reading += _read_path(path, timezone, run, seen)
-    timers = [f"{Path(one.origin.source).name}" for one in reading.found if one.options.get("enabled", True)]
-    if timers:
-        names = " ".join(dict.fromkeys(timers))
-        note = f"once beatd runs them: systemctl disable --now {names} (the services stay as they are)"
-        reading += Reading(notes=(note,))
+    for manager in ("", " --user"):
+        names = [
+            one.origin.place.partition("#")[0]
+            for one in reading.found
+            if one.options.get("enabled", True) and ("/systemd/user/" in one.origin.source) == bool(manager)
+        ]
+        if names:
+            off = f"systemctl{manager} disable --now {' '.join(dict.fromkeys(names))}"
+            reading += Reading(notes=(f"once beatd runs them: {off} (the services stay as they are)",))
     return reading
 
 
@@ -177,10 +183,10 @@ class _Timer:
             )
             lost = (f"not carried over: {', '.join(carried.lost)}",) if carried.lost else ()
             return replace(carried, problems=problems, warnings=(*carried.warnings, *lost))
-        reasons = [f"{one.field}={one.value}" for one in carried.problems] + list(carried.lost)
+        reasons = [one.field for one in carried.problems] + [one.partition("=")[0] for one in carried.lost]
         if not reasons:
             return carried
-        why = f"starts {unit.text} itself, which as a command would lose {', '.join(reasons)}"
+        why = f"starts {unit.text} itself, which as a command would lose {_some(reasons)}"
         return replace(starting, warnings=(*starting.warnings, why))
 
     def _without_service(self, unit: UnitName) -> Task:
@@ -235,6 +241,12 @@ class _Timer:
     def _expand(self, name: UnitName, file: UnitFile, text: str) -> str:
         """Raises ValueError."""
         return expand(text, name, file.path, self.folders.manager)
+
+
+def _some(names: Sequence[str]) -> str:
+    some = list(dict.fromkeys(names))
+    more = f" and {len(some) - _NAMED} more" if len(some) > _NAMED else ""
+    return ", ".join(some[:_NAMED]) + more
 
 
 def _waiting(options: Mapping[str, object], wait: timedelta) -> dict[str, object]:

@@ -26,10 +26,11 @@ _TYPES = ("simple", "exec", "oneshot", "idle")
 #: What has no bearing on what a command does.
 _WITHOUT_EFFECT = frozenset(
     """Description Documentation After Before DefaultDependencies SourcePath CollectMode IgnoreOnIsolate
-    StartLimitIntervalSec StartLimitBurst StartLimitInterval StartLimitAction RefuseManualStart
-    RefuseManualStop Type SyslogIdentifier SyslogFacility SyslogLevel SyslogLevelPrefix LogLevelMax LogExtraFields
-    LogRateLimitIntervalSec LogRateLimitBurst TimeoutStopSec TimeoutAbortSec KillMode KillSignal SendSIGHUP
-    FinalKillSignal GuessMainPID RestartSec NotifyAccess RemainAfterExit ExecReload IgnoreSIGPIPE""".split()  # noqa: SIM905
+    StartLimitIntervalSec StartLimitBurst StartLimitInterval StartLimitAction RefuseManualStop
+    RefuseManualStart Type SyslogIdentifier SyslogFacility SyslogLevel SyslogLevelPrefix LogLevelMax
+    LogExtraFields LogRateLimitIntervalSec LogRateLimitBurst TimeoutStopSec TimeoutAbortSec KillMode
+    KillSignal SendSIGHUP FinalKillSignal GuessMainPID RestartSec NotifyAccess RemainAfterExit
+    ExecReload IgnoreSIGPIPE""".split()  # noqa: SIM905
 )
 #: What is carried over.
 _CARRIED = frozenset(
@@ -175,8 +176,8 @@ class _Commands:
             return one.value == "null"
         if one.key == "Restart":
             return one.value == "no"
-        if one.key in ("Wants", "Requires"):
-            # targets of the boot were reached long ago
+        if one.key in ("Wants", "Requires", "Conflicts"):
+            # targets of the boot were reached long ago, those of its end end the worker too
             return all(unit.endswith(".target") for unit in one.value.split())
         return one.key in _WITHOUT_EFFECT | _CARRIED
 

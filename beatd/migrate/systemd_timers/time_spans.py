@@ -24,7 +24,7 @@ _SECONDS: dict[str, Fraction] = {
     for name in names
 }
 _PART = re.compile(
-    rf"[ \t\n\r]*(?P<whole>[0-9]+)?(?:\.(?P<parts>[0-9]*))?[ \t\n\r]*"
+    rf"[ \t\n\r]*(?P<whole>[0-9]+)?(?:\.(?P<parts>[0-9]+))?[ \t\n\r]*"
     rf"(?P<unit>{'|'.join(sorted(_SECONDS, key=len, reverse=True))})?[ \t\n\r]*"
 )
 

@@ -84,8 +84,8 @@ class UnitFolders:
             yield from own if name.is_template and own else [name]
 
     def _drop_ins(self, name: UnitName) -> Iterator[Path]:
-        """`NAME.d/*.conf`, also of a template and of all units with the same beginning of their names; of equal
-        files the one of highest precedence."""
+        """`NAME.d/*.conf`, also of a template and of units whose names begin alike; of equal files the one
+        of highest precedence."""
         stems = [name.text, *([name.template] if name.template else [])]
         parts = name.prefix.split("-")
         stems += ["-".join(parts[:count]) + f"-.{name.suffix}" for count in range(len(parts) - 1, 0, -1)]
