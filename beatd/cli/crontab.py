@@ -1,78 +1,225 @@
-"""`beatd crontab`: bring crontab lines over."""
+"""`beatd crontab`: what the lines of crontabs become, and entries as a crontab."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 from rich.text import Text
 
-from beatd.cli.apply import changes_document, print_changes
+from beatd import clock
 from beatd.cli.context import context_of
+from beatd.cli.crontab_check import Report
+from beatd.cli.migration import DryRunOption, PartialOption, PrefixOption, PruneOption, run_import
 from beatd.cli.output import JsonOption, print_json
 from beatd.cli.state import State
-from beatd.errors import InvalidInput
-from beatd.migrate.crontab import importer
-from beatd.operations.apply import Source
+from beatd.errors import FieldError
+from beatd.migrate import importing
+from beatd.migrate.crontab.crons import Cron, Form
+from beatd.migrate.crontab.dialects import DIALECTS
+from beatd.migrate.crontab.entries import KIND, Taking, source_of
+from beatd.migrate.crontab.exporter import export as exported
+from beatd.migrate.crontab.installed import installed_cron
+from beatd.migrate.crontab.sayable import Target
+from beatd.migrate.crontab.tabs import Rules, Tabs, read_tabs
+from beatd.migrate.machine import local_zone
+from beatd.operations import entries
+from beatd.operations.context import Offline
+from beatd.schedules import parse_zone
+from beatd.schedules.text import parse_choice
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Bring crontab lines over.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Bring crontabs over, and entries back to one."
+)
 
-
-_NOTHING_DONE = "nothing was imported: correct these lines, or leave them out with --skip-bad"
+_FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE…", help="Crontabs, folders of them; - is standard input."),
+]
+_SystemOption = Annotated[
+    bool, typer.Option("--system", help="Each line names a user, as in /etc/crontab; else told by the file.")
+]
+_UserOption = Annotated[bool, typer.Option("--user", help="No line names a user, as in crontab -l.")]
+_CronOption = Annotated[
+    str | None,
+    typer.Option("--cron", metavar="debian|cronie", help="Whose crontab it is; the installed one's."),
+]
+_DialectOption = Annotated[
+    str | None,
+    typer.Option("--dialect", metavar="NAME", help="Take lines of another scheduler, such as supercronic."),
+]
+_ZoneOption = Annotated[
+    str | None,
+    typer.Option("--timezone", metavar="ZONE", help="The zone of the machine with the cron; this one's."),
+]
+_QueueOption = Annotated[
+    str | None,
+    typer.Option("--queue", metavar="NAME", help="Where the commands of lines without a user go."),
+]
+_RunPartsOption = Annotated[
+    str,
+    typer.Option(
+        "--run-parts", metavar="folder|scripts", help="A folder of scripts: one entry, or one for each."
+    ),
+]
 
 
 @app.callback()
 def _group() -> None:
-    """Bring crontab lines over."""
+    """Bring crontabs over, and entries back to one."""
+
+
+@app.command("check")
+def check(
+    ctx: typer.Context,
+    files: _FilesArgument,
+    system: _SystemOption = False,
+    user: _UserOption = False,
+    cron: _CronOption = None,
+    dialect: _DialectOption = None,
+    timezone: _ZoneOption = None,
+    queue: _QueueOption = None,
+    prefix: PrefixOption = "",
+    run_parts: _RunPartsOption = "folder",
+    json: JsonOption = False,
+) -> None:
+    """Say what each line of a crontab is, what it would become, when that would fire, and what is odd about
+    it. Nothing is stored. Ends with 1 if any line would be lost or mean something else."""
+    state: State = ctx.obj
+    tabs = _read(files, _rules(system, user, cron, dialect), _taking(timezone, queue, run_parts))
+    rows = importing.check(Offline.of(state.settings), tabs.reading, clock.wall(), prefix=prefix)
+    report = Report(tabs, rows)
+    if json:
+        print_json(report.document())
+    else:
+        report.print(state.out)
+    if not report.is_clean:
+        raise typer.Exit(1)
 
 
 @app.command("import")
 def import_(
     ctx: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="What `crontab -l` prints; - is standard input.")
-    ],
-    timezone: Annotated[
-        str | None,
-        typer.Option("--timezone", metavar="ZONE", help="The zone of its times; the machine's if not given."),
-    ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out lines that cannot be taken, and say which.")
-    ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace entries of the same names that differ.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be added.")] = False,
+    files: _FilesArgument,
+    system: _SystemOption = False,
+    user: _UserOption = False,
+    cron: _CronOption = None,
+    dialect: _DialectOption = None,
+    timezone: _ZoneOption = None,
+    queue: _QueueOption = None,
+    prefix: PrefixOption = "",
+    run_parts: _RunPartsOption = "folder",
+    dry_run: DryRunOption = False,
+    prune: PruneOption = False,
+    partial: PartialOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Add a shell entry for every line of a user's crontab. A second time it changes nothing."""
+    """Make an entry of every line of crontabs that runs something. Again, it changes what changed in them."""
     state: State = ctx.obj
-    source = Source("stdin", sys.stdin.read()) if str(file) == "-" else Source.read(file)
-    try:
-        done = importer.import_crontab(
-            context_of(state),
-            source.text,
-            source.name,
-            timezone=timezone,
-            skip_bad=skip_bad,
-            replace_entries=replace,
-            dry_run=dry_run,
+    tabs = _read(files, _rules(system, user, cron, dialect), _taking(timezone, queue, run_parts))
+    sources = [(KIND, source) for source in _sources(state, files, tabs)]
+    run_import(
+        state,
+        tabs.reading,
+        sources,
+        prune=prune,
+        prefix=prefix,
+        partial=partial,
+        dry_run=dry_run,
+        json=json,
+    )
+
+
+@app.command("export")
+def export(
+    ctx: typer.Context,
+    patterns: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Names or globs.", show_default=False)
+    ] = None,
+    system: Annotated[bool, typer.Option("--system", help="With a user in each line.")] = False,
+    cron: Annotated[
+        str | None,
+        typer.Option("--cron", metavar="debian|cronie", help="For which cron; the installed one."),
+    ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option("--timezone", metavar="ZONE", help="Of the machine that is to have it; this one's."),
+    ] = None,
+) -> None:
+    """Print entries as a crontab. What cron cannot say is a comment with the reason."""
+    state: State = ctx.obj
+    context = context_of(state)
+    target = Target(
+        cron=_cron(cron),
+        form="system" if system else "user",
+        timezone=_zone(timezone),
+        default_zone=context.timezone,
+        now=clock.wall(),
+    )
+    found = entries.find(context, patterns or [])
+    crontab = exported(found, target)
+    _write(crontab.text)
+    if crontab.unsaid:
+        told = f"{len(crontab.unsaid)} of {len(found)} entries are comments: cron cannot say what they do"
+        state.err.print(Text(told, style="yellow"), soft_wrap=True)
+
+
+def _sources(state: State, files: list[Path], tabs: Tabs) -> set[str]:
+    """What was read, and what was imported earlier from a folder that is named, and is gone from there."""
+    sources = {source_of(tab.crontab.path) for tab in tabs.tabs}
+    folders = {source_of(str(path)) for path in files if path.is_dir()}
+    if folders:
+        origins = [entry.origin for entry in entries.find(context_of(state)) if entry.origin]
+        earlier = {origin.source for origin in origins if origin.kind == KIND}
+        sources |= {source for source in earlier if str(Path(source).parent) in folders}
+    return sources
+
+
+def _read(files: list[Path], rules: Rules, taking: Taking) -> Tabs:
+    return read_tabs(files, rules, taking, _stdin)
+
+
+def _stdin() -> bytes:
+    """All of it, as it came; of a text that stands for it, what that would be."""
+    stream = getattr(sys.stdin, "buffer", None)
+    return stream.read() if stream else sys.stdin.read().encode("utf-8", "surrogateescape")
+
+
+def _write(text: str) -> None:
+    """Byte for byte: elsewhere, what is not UTF-8 is shown as escapes."""
+    stream = getattr(sys.stdout, "buffer", None)
+    if stream:
+        sys.stdout.flush()
+        stream.write(text.encode("utf-8", "surrogateescape"))
+    else:
+        sys.stdout.write(text)
+
+
+def _rules(system: bool, user: bool, cron: str | None, dialect: str | None) -> Rules:
+    """Raises FieldError."""
+    if system and user:
+        raise FieldError(
+            "system", True, "a crontab is a system's or a user's; give one of --system and --user"
         )
-    except InvalidInput as error:
-        for line in [*str(error).splitlines(), _NOTHING_DONE]:
-            state.err.print(Text(f"beatd: {line}"), soft_wrap=True)
-        raise typer.Exit(2) from error
-    if json:
-        document = {"timezone": done.timezone, "notes": done.notes, "applied": not dry_run}
-        document["skipped"] = [str(finding) for finding in done.skipped]
-        return print_json(changes_document(done.changes) | document)
-    print_changes(state.out, done.changes)
-    state.out.print(f"times are those of {done.timezone}")
-    for note in (*done.notes, *(f"left out: {finding}" for finding in done.skipped)):
-        state.err.print(Text(note, style="yellow"), soft_wrap=True)
-    if done.changes.added and not dry_run:
-        hint = "cron still runs these lines too: take them out of the crontab once beatd runs them"
-        state.err.print(Text(hint, style="yellow"), soft_wrap=True)
-    return None
+    form: Form | None = "system" if system else "user" if user else None
+    return Rules(
+        _cron(cron), form, None if dialect is None else parse_choice(dialect, tuple(DIALECTS), "dialect")
+    )
+
+
+def _cron(cron: str | None) -> Cron:
+    """Raises FieldError."""
+    return installed_cron() if cron is None else cast(Cron, parse_choice(cron, ("debian", "cronie"), "cron"))
+
+
+def _taking(timezone: str | None, queue: str | None, run_parts: str) -> Taking:
+    """Raises FieldError."""
+    kind = parse_choice(run_parts, ("folder", "scripts"), "run_parts")
+    return Taking(_zone(timezone), queue, cast(Literal["folder", "scripts"], kind))
+
+
+def _zone(timezone: str | None) -> str:
+    """Raises FieldError."""
+    return local_zone() if timezone is None else parse_zone(timezone).key

@@ -1,4 +1,4 @@
-"""`beatd apply`, `beatd export` and `beatd crontab import` as a person types them."""
+"""`beatd apply` and `beatd export` as a person types them."""
 
 from __future__ import annotations
 
@@ -103,29 +103,6 @@ def test_everything_wrong_has_its_file_and_line_and_nothing_is_done(beatd: Beatd
     places = [line.removeprefix("beatd: ").split(": ")[0] for line in done.stderr.splitlines()]
     assert places == ["file", "bad.toml:1", "bad.toml:2", "bad.toml:3", "bad.toml:6"]
     assert beatd.json("entry", "list") == []
-
-
-def test_a_crontab_is_taken_over_once(beatd: Beatd) -> None:
-    tab = beatd.home / "tab"
-    tab.write_text("MAILTO=me\n# Nightly dump\n0 3 * * * dump\n*/5 * * * * beat%in\n")
-    beatd.env["TZ"] = "Asia/Tokyo"
-    done = beatd("crontab", "import", "tab")
-    assert "2 added" in done.stdout
-    assert "times are those of Asia/Tokyo" in done.stdout
-    assert "tab:1: MAILTO=me is left out" in done.stderr
-    assert "2 unchanged" in beatd("crontab", "import", "tab").stdout
-    assert beatd.json("entry", "show", "beat")["options"]["stdin"] == "in\n"
-
-    tab.write_text("@daily good\n@reboot x\n* * * *\n61 * * * * y\n")
-    bad = beatd("crontab", "import", "tab", status=2)
-    *lines, last = bad.stderr.splitlines()
-    assert [line.split(": ")[1] for line in lines] == ["tab:2", "tab:3", "tab:4"]
-    assert last.startswith("beatd: nothing was imported: ")
-    assert "--skip-bad" in last
-    assert "good" not in beatd("entry", "list").stdout
-    document = beatd.json("crontab", "import", "tab", "--skip-bad")
-    assert [added["name"] for added in document["added"]] == ["good"]
-    assert len(document["skipped"]) == 3
 
 
 @pytest.mark.parametrize(("answer", "status", "names"), [("n", 1, []), ("y", 0, ["night", "tick"])])

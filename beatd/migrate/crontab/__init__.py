@@ -1,1 +1,1 @@
-"""User crontabs, read as Debian's cron reads them, become shell entries."""
+"""Crontabs and anacrontabs, read as their crons read them, become entries; and entries a crontab."""

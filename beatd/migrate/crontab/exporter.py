@@ -18,9 +18,7 @@ from beatd.migrate.crontab.model import Line
 from beatd.migrate.crontab.sayable import Sayable, Target, UnsayableError, sayable
 from beatd.migrate.crontab.writing import assignment, command_text
 from beatd.migrate.found import Origin
-from beatd.operations.context import Context
 from beatd.operations.views import Entry
-from beatd.store import origins
 
 _ZONE, _DELAY = "CRON_TZ", "RANDOM_DELAY"
 
@@ -34,8 +32,8 @@ class Exported:
     unsaid: Mapping[str, str]
 
 
-def export(entries: Sequence[Entry], places: Mapping[int, Origin], target: Target) -> Exported:
-    """`places` are their origins by id: a line that still says what its entry does is written as it was.
+def export(entries: Sequence[Entry], target: Target) -> Exported:
+    """A line that was imported and still says what its entry does is written as it was.
 
     Raises FieldError where one user's crontab is wanted of the entries of several.
     """
@@ -44,13 +42,15 @@ def export(entries: Sequence[Entry], places: Mapping[int, Origin], target: Targe
     unsaid: dict[str, str] = {}
     for entry in entries:
         try:
-            said.append((sayable(entry, target), places.get(entry.id)))
+            said.append(
+                (sayable(entry, target), entry.origin if entry.origin and entry.origin.kind == KIND else None)
+            )
         except UnsayableError as reason:
             unsaid[entry.name] = str(reason)
     writer = _Writer(target)
     for one, origin in sorted(said, key=lambda pair: _order(*pair)):
         try:
-            writer.write(one, origin.text if origin and origin.kind == KIND else None)
+            writer.write(one, origin.text if origin else None)
         except UnsayableError as reason:
             unsaid[one.name] = str(reason)
     whose = "system" if target.form == "system" else queue.removeprefix("user.") if queue else "user"
@@ -58,13 +58,6 @@ def export(entries: Sequence[Entry], places: Mapping[int, Origin], target: Targe
     tail = [f"# {readable(name)} is not in here: {readable(why)}" for name, why in unsaid.items()]
     text = "\n".join([*head, *writer.lines, *([""] if tail else []), *tail, ""])
     return Exported(text, len(entries) - len(unsaid), unsaid)
-
-
-def origins_of(context: Context, entries: Iterable[Entry]) -> dict[int, Origin]:
-    """Where those come from that were imported."""
-    with context.database.read() as transaction:
-        kept = origins.of_entries(transaction, [entry.id for entry in entries])
-    return {id_: one.origin for id_, one in kept.items()}
 
 
 def _one_queue(entries: Iterable[Entry]) -> str | None:
@@ -104,7 +97,7 @@ class _Writer:
             told = _read(self._target, [*_assignments(wanted), comment, text])[-1].comment == one.description
             block += [comment] if told else [f"# {readable(one.description)}", ""]
         if one.paused:
-            self.lines += [*block, f"#{text}", ""]
+            self.lines += [f"# {readable(one.name)} is paused", f"#{text}", ""]
             return
         self.lines += [*_assignments(wanted, self._environment), *block, text]
         self._environment = wanted
@@ -113,9 +106,11 @@ class _Writer:
         """What has to be set at this line, for the command and for cronie. Raises UnsayableError."""
         wanted, now = dict(one.environment), self._environment
         if self._target.cron == "cronie":
-            in_force = wanted.get(_ZONE, now.get(_ZONE))
-            if one.has_times and (one.timezone or "") != (in_force or ""):
-                wanted[_ZONE] = one.timezone or self._target.timezone
+            zone = wanted.get(_ZONE, now.get(_ZONE))
+            if one.has_times and (one.timezone or "") != (zone or ""):
+                zone = one.timezone or self._target.timezone
+            if zone is not None:
+                wanted[_ZONE] = zone
             delay = wanted.get(_DELAY, now.get(_DELAY))
             if delay is not None or one.random_delay:
                 wanted[_DELAY] = _delay(delay, one.random_delay)

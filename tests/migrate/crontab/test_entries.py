@@ -1,0 +1,295 @@
+"""What each line of a crontab becomes, and what is told of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beatd.migrate.crontab.crons import Cron, Form
+from beatd.migrate.crontab.entries import Taking
+from beatd.migrate.crontab.lines import read
+from beatd.migrate.crontab.tabs import Rules, read_tab
+from beatd.migrate.found import Found, Reading
+
+BERLIN = Taking("Europe/Berlin")
+
+
+def reading(
+    text: str | bytes,
+    path: str = "tab",
+    *,
+    cron: Cron = "debian",
+    form: Form = "user",
+    taking: Taking = BERLIN,
+    dialect: str | None = None,
+) -> Reading:
+    data = text if isinstance(text, bytes) else text.encode()
+    return read_tab(data, path, Rules(cron, form, dialect), taking).reading
+
+
+def one(text: str | bytes, path: str = "tab", **how: Any) -> Found:
+    """The only entry of a crontab of which nothing is refused."""
+    read = reading(text, path, **how)
+    assert read.refused == ()
+    [found] = read.found
+    return found
+
+
+TAB = """\
+# Edit this file to introduce tasks to be run by cron.
+#
+# m h  dom mon dow   command
+MAILTO=ops@example.com
+PATH=/usr/local/bin:/usr/bin
+# Nightly dump
+0 3 * * *\tpg_dump app > /b/$(date +\\%F).sql
+SHELL=/bin/bash
+HOME=/srv/app
+*/5 * * * * cd /srv/app && ./manage.py clear --all >/dev/null 2>&1
+
+@daily FOO=1 /usr/bin/mail -s "it's" bob%Dear Bob,%bye
+@reboot /srv/app/start
+"""
+
+
+def test_a_users_crontab() -> None:
+    dump, clear, mail, boot = reading(TAB).found
+    path = {"PATH": "/usr/local/bin:/usr/bin", "MAILTO": "ops@example.com"}
+    assert dump.options == {
+        "description": "Nightly dump",
+        "cron": "0 3 * * *",
+        "timezone": "Europe/Berlin",
+        "misfire": "skip",
+        "shell": "pg_dump app > /b/$(date +%F).sql",
+        "environment": "cron",
+        "env": path,
+        "mailto": "ops@example.com",
+    }
+    assert (dump.where, dump.names) == ("tab:7", ("Nightly dump", "pg_dump app"))
+    bash = {**path, "SHELL": "/bin/bash", "HOME": "/srv/app"}
+    assert clear.options["env"] == mail.options["env"] == boot.options["env"] == bash
+    assert clear.names == ("manage.py clear --all",)
+    assert (mail.options["shell"], mail.options["stdin"]) == (
+        """FOO=1 /usr/bin/mail -s "it's" bob""",
+        "Dear Bob,\nbye\n",
+    )
+    # a boot is never missed, and has no time of day
+    assert boot.options == {
+        "cron": "@reboot",
+        "shell": "/srv/app/start",
+        "environment": "cron",
+        "env": bash,
+        "mailto": "ops@example.com",
+    }
+
+
+def test_where_it_comes_from_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    origin = one("\n 0  3 * * *\tx\n", "./sub/../tab").origin
+    assert (origin.kind, origin.source) == ("crontab", str(tmp_path / "tab"))
+    assert (origin.place, origin.text) == ("2", " 0  3 * * *\tx")
+    assert one("@daily x\n", "stdin").origin.source == "stdin"
+
+
+def test_bytes_that_are_not_utf_8_are_kept_and_shown_as_escapes() -> None:
+    found = one(b"N\xe4me=\xfc\n# f\xfcr alle\n@daily /bin/\xe4 \xf6%\xdf\n")
+    assert found.options["shell"] == "/bin/\udce4 \udcf6"
+    assert found.options["stdin"] == "\udcdf\n"
+    assert found.options["env"] == {"N\udce4me": "\udcfc"}
+    assert found.options["description"] == r"f\xfcr alle"
+    assert found.names == (r"f\xfcr alle", r"\xe4 \xf6")
+
+
+# Zones
+
+
+@pytest.mark.parametrize(
+    ("text", "cron", "timezone"),
+    [
+        ("@daily x\n", "debian", "Europe/Berlin"),
+        ("CRON_TZ=Asia/Tokyo\n@daily x\n", "cronie", "Asia/Tokyo"),
+        ("CRON_TZ=Asia/Tokyo\n@daily x\n", "debian", "Europe/Berlin"),
+        ("TZ=Asia/Tokyo\n@daily x\n", "cronie", "Europe/Berlin"),
+        ("TZ=Asia/Tokyo\n@daily x\n", "debian", "Europe/Berlin"),
+    ],
+)
+def test_the_zone_in_force_goes_before_that_of_the_machine(text: str, cron: Cron, timezone: str) -> None:
+    found = one(text, cron=cron)
+    assert found.options["timezone"] == timezone
+    assert found.options.get("env", {}) == dict([text.split("\n")[0].split("=")] if "=" in text else [])
+
+
+def test_a_zone_that_is_none_is_refused_and_never_utc() -> None:
+    read = reading("CRON_TZ=Europe/Brelin\n@daily x\n", cron="cronie")
+    assert read.found == ()
+    assert "did you mean 'Europe/Berlin'" in str(read.refused[0])
+
+
+# Cronie's delay
+
+
+@pytest.mark.parametrize(
+    ("text", "cron", "jitter"),
+    [
+        ("RANDOM_DELAY=45\n@daily x\n", "cronie", "45m"),
+        ("RANDOM_DELAY=45\nRANDOM_DELAY=0\n@daily x\n", "cronie", None),
+        ("RANDOM_DELAY=45\n@daily x\n", "debian", None),
+    ],
+)
+def test_a_random_delay_is_jitter(text: str, cron: Cron, jitter: str | None) -> None:
+    assert one(text, cron=cron).options.get("jitter") == jitter
+
+
+# Users
+
+
+@pytest.mark.parametrize(
+    ("path", "queue", "expected"),
+    [
+        ("tab", None, None),
+        ("tab", "mail", "mail"),
+        ("/var/spool/cron/crontabs/alice", None, "user.alice"),
+        ("/var/spool/cron/alice.smith", None, "user.alice.smith"),
+        ("/var/spool/cron/tabs/alice", None, "user.alice"),
+        ("/etc/crontabs/alice", None, "user.alice"),
+        ("/backup/var/spool/cron/crontabs/alice", None, "user.alice"),
+        ("/var/spool/cron/crontabs/alice", "mail", "mail"),
+        ("/srv/cron/alice", None, None),
+    ],
+)
+def test_whose_worker_runs_a_users_line(path: str, queue: str | None, expected: str | None) -> None:
+    found = one("@daily x\n", path, taking=Taking("UTC", queue))
+    assert found.options.get("queue") == expected
+
+
+def test_a_system_line_goes_to_its_user_whatever_was_asked_for() -> None:
+    text = "@daily root x\n@daily no-such-user y\n"
+    root, other = reading(text, form="system", taking=Taking("UTC", "mail")).found
+    assert (root.options["queue"], other.options["queue"]) == ("user.root", "user.no-such-user")
+    assert root.warnings == ()
+    assert other.warnings == ("there is no user no-such-user on this machine",)
+
+
+def test_nobody_sets_who_the_user_is() -> None:
+    text = "LOGNAME=root\nUSER=root\nA=1\n@daily x\n"
+    assert one(text).options["env"] == {"USER": "root", "A": "1"}
+    assert one(text, cron="cronie").options["env"] == {"A": "1"}
+
+
+@pytest.mark.parametrize(
+    ("line", "mailto"), [("MAILTO=a@b.example", "a@b.example"), ('MAILTO=""', None), ("A=1", None)]
+)
+def test_whom_output_is_mailed_to(line: str, mailto: str | None) -> None:
+    options = one(f"{line}\n@daily x\n").options
+    assert options.get("mailto") == mailto
+    assert options["env"] == {line.split("=")[0]: line.split("=")[1].strip('"')}
+
+
+# Other schedulers
+
+
+def test_lines_of_another_scheduler_on_request() -> None:
+    assert one("@every 90s x\n", dialect="supercronic").options["every"] == "90s"
+    seconds = one("*/10 * * * * * * x\n", dialect="supercronic").options
+    assert (seconds["cron"], seconds["misfire"]) == ("*/10 * * * * *", "skip")
+    assert reading("@every 90s x\n").refused
+
+
+# What cron itself does not run
+
+
+def test_good_lines_of_a_file_that_cron_ignores_are_told_of() -> None:
+    read = reading("@daily good\n61 * * * * bad\n")
+    assert [finding.where for finding in read.refused] == ["tab:2:1"]
+    [good] = read.found
+    assert "here it will run, and has not so far: Debian's cron ignores the whole file" in good.warnings[0]
+    # cronie leaves out the line alone
+    assert reading("@daily good\n61 * * * * bad\n", cron="cronie").found[0].warnings == ()
+
+
+def test_a_file_that_cron_ignores_without_any_bad_line_is_refused_as_a_whole() -> None:
+    read = reading("#\n" * 10_010 + "@daily x\n")
+    [finding] = read.refused
+    assert str(finding).startswith("file: 'tab': Debian's cron ignores the whole file, for it has more than")
+    assert len(read.found) == 1
+
+
+def test_a_last_line_without_newline_never_ran() -> None:
+    read = reading("@daily a\n@daily b")
+    assert [finding.where for finding in read.refused] == ["tab:2:1"]
+    assert [found.options["shell"] for found in read.found] == ["a"]
+
+
+# Names
+
+
+NAMES = [
+    ("/usr/bin/php -q /srv/cron.php >/dev/null 2>&1", "php -q cron.php"),
+    ("cd /srv; ./run now | mail bob", "run now"),
+    ("LANG=C backup", "backup"),
+    ("/opt/a/b/c/", "c"),
+    (">/tmp/x", ""),
+    ("[ -x /usr/bin/x ] && x", "x"),
+    ("test -x /usr/bin/x || y", "y"),
+    ("test -e a && b c", "b c"),
+    ("[ -d /a ] && [ -d /b ] && cd /c && x -y", "x -y"),
+    ("a b c d e f", "a b c d"),
+    ("( x y )", "x y"),
+]
+
+
+@pytest.mark.parametrize(("command", "name"), NAMES)
+def test_names_of_commands(command: str, name: str) -> None:
+    assert one(f"@daily {command}\n").names == ((name,) if name else ())
+
+
+# Folders of scripts
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "cron.daily"
+    folder.mkdir()
+    (folder / "logrotate").touch(0o755)
+    (folder / "a b").touch(0o755)
+    (folder / "man-db").touch(0o755)
+    return folder
+
+
+def test_a_folder_is_one_entry(folder: Path) -> None:
+    line = f"25 6 * * * root test -x /usr/sbin/anacron || {{ cd / && run-parts --report {folder}; }}"
+    found = one(f"# All of a day\n{line}\n", form="system")
+    assert found.names == ("cron.daily",)
+    assert found.options["description"] == "All of a day"
+    assert found.options["shell"] == line.partition("root ")[2]
+    assert "anacron" in found.warnings[0]
+
+
+def test_or_one_entry_for_each_script(folder: Path) -> None:
+    text = f"A=1\n25 6 * * * root cd / && run-parts --report {folder}\n"
+    read = reading(text, form="system", taking=Taking("UTC", run_parts="scripts"))
+    assert [(found.names, found.options["shell"], found.origin.place) for found in read.found] == [
+        (("cron.daily logrotate",), f"cd / && {folder}/logrotate", "2 logrotate"),
+        (("cron.daily man-db",), f"cd / && {folder}/man-db", "2 man-db"),
+    ]
+    assert {found.options["queue"] for found in read.found} == {"user.root"}
+    assert {found.options["cron"] for found in read.found} == {"25 6 * * *"}
+    left_out, side_by_side = read.notes
+    assert left_out.startswith(f"tab:2: {folder}/a b is never run: run-parts takes names of letters")
+    assert "the 2 scripts of" in side_by_side
+
+
+def test_a_folder_that_cannot_be_split_is_refused(folder: Path) -> None:
+    how = Taking("UTC", run_parts="scripts")
+    read = reading(f"@daily run-parts {folder}/none\n@daily other\n", taking=how)
+    assert [finding.where for finding in read.refused] == ["tab:1"]
+    assert [found.options["shell"] for found in read.found] == ["other"]
+
+
+def test_the_reader_and_the_entries_agree_on_every_line() -> None:
+    """Each line of the kind entry is an entry, and no other is."""
+    lines = read(TAB.encode(), "tab").lines
+    numbers = [f"tab:{line.number}" for line in lines if line.kind == "entry"]
+    assert [found.where for found in reading(TAB).found] == numbers
