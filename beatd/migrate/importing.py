@@ -106,16 +106,11 @@ def compare(
     """
     comparing = _Comparing(context, reading, frozenset(sources), prefix)
     comparing.vanished(prune)
-    # first those that are there, for a name may become free
-    for found, name, id_ in comparing.matched:
-        if id_ is not None:
-            comparing.again(found, name, id_)
-    for found, name, id_ in comparing.matched:
-        if id_ is None:
-            comparing.new(found, name)
-    if comparing.refused and not partial:
-        raise InvalidInput(comparing.refused)
-    return comparing.outcome()
+    comparing.found()
+    outcome = comparing.outcome()
+    if outcome.refused and not partial:
+        raise InvalidInput(outcome.refused)
+    return outcome
 
 
 def check(offline: Offline, reading: Reading, now: datetime, *, prefix: str = "") -> tuple[Row, ...]:
@@ -186,19 +181,19 @@ class _Comparing:
             matched = match(reading.found, self._kept, prefix)
             names = [name for name, _ in matched]
             self._taken = {entry.name: entry.id for entry in entries.find_named(transaction, names)}
-        self.matched = [(found, *pair) for found, pair in zip(reading.found, matched, strict=True)]
+        self._matched = [(found, *pair) for found, pair in zip(reading.found, matched, strict=True)]
         self._judge = _Judge(context, surroundings, now)
         self._comparison = Comparison()
-        self._rows = [_refused(finding) for finding in reading.refused]
         self._removed: list[Row] = []
         self._notes = list(reading.notes)
         self._of_old: list[tuple[int, Origin, Mapping[str, Any]]] = []
         self._of_new: dict[str, tuple[Origin, Mapping[str, Any]]] = {}
-        self.refused = list(reading.refused)
+        self._rows: dict[int, Row] = {}
+        self._refused = list(reading.refused)
 
     def vanished(self, prune: bool) -> None:
         """Entries that the sources have no more."""
-        there = {id_ for _, _, id_ in self.matched}
+        there = {id_ for _, _, id_ in self._matched}
         gone = [
             id_ for id_, kept in self._kept.items() if id_ not in there and self._is_of(kept, self._sources)
         ]
@@ -215,7 +210,16 @@ class _Comparing:
             why = "something of their source is refused, and may be they" if prune else "--prune removes them"
             self._notes.append(f"no longer there: {_some(left)}; {why}")
 
-    def new(self, found: Found, name: str) -> None:
+    def found(self) -> None:
+        """First those that are there, for a name may become free."""
+        for again in (True, False):
+            for number, (found, name, id_) in enumerate(self._matched):
+                if again and id_ is not None:
+                    self._rows[number] = self._again(found, name, id_)
+                elif not again and id_ is None:
+                    self._rows[number] = self._new(found, name)
+
+    def _new(self, found: Found, name: str) -> Row:
         row, written, findings = self._judge.new(found, name)
         if name in self._taken:
             problem = (
@@ -226,13 +230,13 @@ class _Comparing:
                 replace(row, action="refused", problem=_problems([taken, *findings])),
                 [taken, *findings],
             )
-        self._rows.append(row)
-        self.refused += findings
+        self._refused += findings
         if not findings:
             self._comparison.compare(None, written.columns)
             self._of_new[name] = (found.origin, options_of(written.columns) | {"name": name})
+        return row
 
-    def again(self, found: Found, name: str, id_: int) -> None:
+    def _again(self, found: Found, name: str, id_: int) -> Row:
         """One that was imported earlier."""
         entry, kept = self._entries[id_], self._kept[id_]
         by_source = new_columns(name, found.options)
@@ -248,19 +252,21 @@ class _Comparing:
         row, findings = self._judge.judged(row, written, entry.created_at, changed.keys(), runs_made)
         if changed and not findings:
             row = replace(row, action="change", changes=option_changes(entry.columns, columns))
-        self._rows.append(row)
-        self.refused += findings
+        self._refused += findings
         if findings:
-            return
+            return row
         self._comparison.compare(entry, columns)
         options = wanted | {"name": imported_as}
         if (found.origin, options) != (kept.origin, kept.options):
             self._of_old.append((id_, found.origin, options))
+        return row
 
     def outcome(self) -> Import:
         known = _Origins(self._all_sources, self._kept, tuple(self._of_old), self._of_new)
-        rows = (*in_order(self._rows), *self._removed)
-        return Import(rows, tuple(self.refused), tuple(self._notes), self._comparison, known)
+        found = [self._rows[number] for number in range(len(self._rows))]
+        rows = in_order([*found, *map(_refused, self._reading.refused)])
+        refused = in_order(self._refused)
+        return Import((*rows, *self._removed), refused, tuple(self._notes), self._comparison, known)
 
     def _name(self, entry: StoredEntry, kept: Kept, wanted: str) -> tuple[str, str, list[str]]:
         """What an entry is called from now on, as what it counts as imported, and what there is to say."""

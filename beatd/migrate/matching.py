@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
 from beatd.migrate.found import Found
-from beatd.migrate.names import candidates, names_of, unnumbered
+from beatd.migrate.names import candidates, names_of, unnumbered, what_it_runs
 from beatd.store.origins import Kept, Origin
 
 
@@ -15,52 +15,65 @@ def match(
 ) -> list[tuple[str, int | None]]:
     """For each its name, and the id of its entry if it was imported earlier.
 
-    What stands there now as it did then is the same; else what has the same name is. `known` are the
-    origins of the same sources by the entries' ids. One that keeps its text keeps its name, too, as long as
-    that may be its name.
+    What stands there now as it did then is the same; else what runs the same under the same name, and then
+    what has the same name. `known` are the origins of the same sources by the entries' ids. What is the same
+    keeps its name as long as that may be its name.
     """
     choices = [candidates(one, prefix) for one in found]
-    matched = _by_text(found, choices, known)
+    matched = _same(found, choices, known)
     kept = {
         number: _name(known[id_]) for number, id_ in matched.items() if _fits(choices[number], known[id_])
     }
     names = names_of(choices, kept)
-    left = {(*_source(known[id_].origin), _name(known[id_])): id_ for id_ in known.keys() - matched.values()}
-    for number, one in enumerate(found):
-        if number in matched:
-            continue
-        # under another name than it has now: when it was alone, or when there was another like it
-        for name in (names[number], *choices[number]):
-            id_ = left.pop((*_source(one.origin), name), None)
-            if id_ is not None:
-                matched[number] = id_
-                break
+    # also under another name than it has now: when it was alone, or when there was another like it
+    _pair(
+        matched,
+        [
+            [(*_source(one.origin), name) for name in (own, *choice)]
+            for one, own, choice in zip(found, names, choices, strict=True)
+        ],
+        {id_: [(*_source(one.origin), _name(one))] for id_, one in known.items()},
+    )
     return [(name, matched.get(number)) for number, name in enumerate(names)]
 
 
-def _by_text(
+def _same(
     found: Sequence[Found], choices: Sequence[tuple[str, ...]], known: Mapping[int, Kept]
 ) -> dict[int, int]:
-    """Several may have one text: then place and name tell them apart, or the name, at last their order."""
+    """Several may have one text, as the scripts of a folder: their names tell them apart, and what they run.
+    Of those that nothing tells apart the place does.
+    """
     matched: dict[int, int] = {}
-    pairs = list(zip(found, choices, strict=True))
-    of_known = [(id_, kept.origin, {_name(kept), unnumbered(_name(kept))}) for id_, kept in known.items()]
-    _pair(
-        matched,
-        [[(one.origin, name) for name in names] for one, names in pairs],
-        {id_: [(origin, name) for name in names] for id_, origin, names in of_known},
-    )
-    _pair(
-        matched,
-        [[(*_source(one.origin), one.origin.text, name) for name in names] for one, names in pairs],
-        {id_: [(*_source(origin), origin.text, name) for name in names] for id_, origin, names in of_known},
-    )
-    _pair(
-        matched,
-        [[(*_source(one.origin), one.origin.text)] for one in found],
-        {id_: [(*_source(origin), origin.text)] for id_, origin, _ in of_known},
-    )
+    looks = [
+        (one.origin, what_it_runs(one.options), names) for one, names in zip(found, choices, strict=True)
+    ]
+    looked = {
+        id_: (kept.origin, what_it_runs(kept.options), (_name(kept), unnumbered(_name(kept))))
+        for id_, kept in known.items()
+    }
+    for key in (_place_and_name, _text_and_name, _text_and_runs, _place, _runs_and_name):
+        _pair(matched, [key(*look) for look in looks], {id_: key(*look) for id_, look in looked.items()})
     return matched
+
+
+def _place_and_name(origin: Origin, _: str, names: Sequence[str]) -> list[Hashable]:
+    return [(origin, name) for name in names]
+
+
+def _text_and_name(origin: Origin, _: str, names: Sequence[str]) -> list[Hashable]:
+    return [(*_source(origin), origin.text, name) for name in names]
+
+
+def _text_and_runs(origin: Origin, runs: str, _: Sequence[str]) -> list[Hashable]:
+    return [(*_source(origin), origin.text, runs)]
+
+
+def _place(origin: Origin, _: str, __: Sequence[str]) -> list[Hashable]:
+    return [origin]
+
+
+def _runs_and_name(origin: Origin, runs: str, names: Sequence[str]) -> list[Hashable]:
+    return [(*_source(origin), runs, name) for name in names]
 
 
 def _pair(

@@ -12,6 +12,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from beatd.migrate.found import Found
 
@@ -20,7 +21,6 @@ _NOT_A_WORD = re.compile(r"[\W_]+")
 _HASH_DIGITS = 6
 _NUMBER = re.compile(r"-\d+$")
 
-#: The options that say what an entry runs, whenever and in whatever environment.
 _RUNS = ("shell", "http", "task", "args", "kwargs")
 
 
@@ -46,13 +46,18 @@ def names_of(choices: Sequence[tuple[str, ...]], kept: Mapping[int, str]) -> tup
 
 def candidates(found: Found, prefix: str = "") -> tuple[str, ...]:
     """What one may be called, from the plainest name to one that nothing else is called."""
-    runs = json.dumps([found.options.get(key) for key in _RUNS], default=str)
+    runs = what_it_runs(found.options)
     text = found.origin.text
     plain = prefix + (_readable(found.names) or f"{found.origin.kind}-{_hash(text)}")
     of_source = f"{runs} {text} {found.origin.kind} {found.origin.source}"
     everything = f"{of_source} {found.names} {json.dumps(dict(found.options), sort_keys=True, default=str)}"
     hashed = (runs, f"{runs} {text}", of_source, everything)
     return (plain, *(f"{plain}-{_hash(each)}" for each in hashed))
+
+
+def what_it_runs(options: Mapping[str, Any]) -> str:
+    """Whenever, wherever and in whatever environment."""
+    return json.dumps([options.get(key) for key in _RUNS], sort_keys=True, default=str)
 
 
 def unnumbered(name: str) -> str:

@@ -11,7 +11,7 @@ _PLACE = re.compile(r"(.*?)(?::(\d+))?(?::(\d+))?", re.DOTALL)
 
 class _Placed(Protocol):
     @property
-    def where(self) -> str: ...
+    def where(self) -> str | None: ...
 
 
 _T = TypeVar("_T", bound=_Placed)
@@ -34,10 +34,11 @@ def is_file(source: str, file: str) -> bool:
 def in_order(placed: Iterable[_T]) -> tuple[_T, ...]:
     """By line; files, and what has no lines, as they come first."""
     items = list(placed)
-    files = {file: number for number, file in enumerate(dict.fromkeys(file_of(item.where) for item in items))}
+    found = dict.fromkeys(file_of(item.where or "") for item in items)
+    files = {file: number for number, file in enumerate(found)}
 
     def place(item: _T) -> tuple[int, int]:
-        file, line = _parts(item.where)
+        file, line = _parts(item.where or "")
         return files[file], line
 
     return tuple(sorted(items, key=place))
