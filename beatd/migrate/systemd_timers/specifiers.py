@@ -23,6 +23,8 @@ _FOLDERS = {
     },
     "user": {"T": "/tmp", "V": "/var/tmp"},  # noqa: S108
 }
+#: What the machine is, the boot, what systemd makes of the unit: known when it starts.
+_KNOWN_LATER = frozenset("aAbBdDHlmMoqvwWtSCLEhuUgGs")
 _ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})")
 
 
@@ -64,7 +66,8 @@ class UnitName:
 def expand(text: str, name: UnitName, path: str, manager: str) -> str:
     """The text with every specifier replaced; `manager` is system or user.
 
-    Raises ValueError, whose text goes on from the value, for one that only systemd knows.
+    As systemd does, what is no specifier stays. Raises ValueError, whose text goes on from the value, for one
+    that only systemd knows.
     """
     return re.sub(r"%(.?)", lambda found: _value(found[1], name, path, manager), text, flags=re.DOTALL)
 
@@ -86,6 +89,8 @@ def _value(letter: str, name: UnitName, path: str, manager: str) -> str:
         "Y": path.rpartition("/")[0],
         **_FOLDERS[manager],
     }
+    if letter not in values and letter not in _KNOWN_LATER:
+        return f"%{letter}"
     if letter not in values:
         raise ValueError(f"%{letter} is known to systemd alone (a per cent sign is written '%%')")
     return values[letter]
