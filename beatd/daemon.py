@@ -81,17 +81,9 @@ def run(loaded: Loaded, reload: Callable[[], Loaded]) -> int:
     Waits for a database that is down or not set up yet. Raises InvalidInput for settings that cannot
     work, SchemaMismatch for a schema that is newer than this version.
     """
-    settings = loaded.settings
-    faultpoints.arm(settings.scheduler.fault_point)
-    app, custom = _loaded(settings)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP | _RELOAD)
-    notifier = Notifier.from_environment()
-    database = Database.configured(settings.database)
-    log.info("daemon.starting", version=__version__, database=database.name)
+    database = Database.configured(loaded.settings.database)
     try:
-        daemon = _joined(
-            lambda: Daemon(settings, app, custom, reload, database, notifier), database, notifier
-        )
+        daemon = joined(loaded, reload, database)
         if daemon is not None:
             daemon.run()
     finally:
@@ -99,13 +91,49 @@ def run(loaded: Loaded, reload: Callable[[], Loaded]) -> int:
     return 0
 
 
-def _loaded(settings: Settings) -> tuple[Any, Mapping[str, CustomFactory]]:
-    """What the settings name of the operator's own code: Celery app, triggers. Raises InvalidInput."""
-    app = configured_app(settings)
+def joined(
+    loaded: Loaded,
+    reload: Callable[[], Loaded],
+    database: Database,
+    *,
+    find_app: Callable[[Settings], Any] = configured_app,
+    before: Callable[[], None] = lambda: None,
+) -> Daemon | None:
+    """The node that `run` is about, in the table of nodes; None if asked to stop before it got there.
+
+    Blocks the signals that it takes. `find_app` gives the Celery app, also at a reload; `before` is done once
+    the database is there and set up. Raises as `run` does.
+    """
+    settings = loaded.settings
+    faultpoints.arm(settings.scheduler.fault_point)
+    code = _load(settings, find_app)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP | _RELOAD)
+    notifier = Notifier.from_environment()
+    log.info("daemon.starting", version=__version__, database=database.name)
+
+    def make() -> Daemon:
+        before()
+        return Daemon(settings, code, lambda: _reloaded(reload, find_app), database, notifier)
+
+    return _joined(make, database, notifier)
+
+
+#: What the settings name of the operator's own code: the Celery app, and the triggers.
+_Code = tuple[Any, Mapping[str, CustomFactory]]
+
+
+def _load(settings: Settings, find_app: Callable[[Settings], Any]) -> _Code:
+    """Raises InvalidInput."""
+    app = find_app(settings)
     try:
         return app, dict(Factories(settings.schedules.custom))
     except FieldError as finding:
         raise InvalidInput([finding]) from finding
+
+
+def _reloaded(reload: Callable[[], Loaded], find_app: Callable[[Settings], Any]) -> tuple[Settings, _Code]:
+    settings = reload().settings
+    return settings, _load(settings, find_app)
 
 
 #: Taken by the main thread when it waits, and by nothing else: a handler would interrupt it anywhere.
@@ -147,25 +175,24 @@ class Daemon:
     def __init__(
         self,
         settings: Settings,
-        app: Any,
-        custom: Mapping[str, CustomFactory],
-        reload: Callable[[], Loaded],
+        code: _Code,
+        reload: Callable[[], tuple[Settings, _Code]],
         database: Database,
         notifier: Notifier,
     ) -> None:
         self.settings = settings
-        self._custom = custom
+        self._app, self._custom = code
         self._reload = reload
         self._database = database
         self._notifier = notifier
         self._node = str(uuid.uuid4())
-        self._app = app
         #: as it started: nodes of both modes must not share a database, and joining is when that is looked at
         self.shadow = settings.scheduler.shadow
         with database.read() as connection:
             self._installation = schema.installation_id(connection)
         self._stop = threading.Event()
         self._first_pass = threading.Event()
+        self._ready = False
         self._published = 0
         self._listener: Listener | None = None
 
@@ -201,12 +228,17 @@ class Daemon:
 
     def run(self) -> None:
         """Until it is asked to stop; then drains."""
+        self.start()
+        while self.attend():
+            pass
+        self.drain()
+
+    def start(self) -> None:
+        """Begins to work, on threads of its own."""
         gc.set_threshold(_OBJECTS_A_COLLECTION)
         for loop in self._loops:
             loop.start()
         self._upkeep.start()
-        self._attend()
-        self._drain()
 
     # What is made anew by a reload
 
@@ -274,23 +306,23 @@ class Daemon:
 
     # The main thread
 
-    def _attend(self) -> None:
-        """Signals, readiness, watchdog, status; until it is asked to stop."""
-        ready = False
+    def attend(self) -> bool:
+        """Readiness, watchdog, status, signals, for a second at most; False when it is asked to stop.
+
+        To be repeated, by the thread that made the node.
+        """
+        if not self._ready and self._first_pass.is_set():
+            self._ready = True
+            self._notifier.ready(self.status())
+            log.info("daemon.ready", node=self._node)
+        self._notifier.status(self.status())
+        if self._progresses():
+            self._notifier.watchdog()
         pause = min(1.0, self._notifier.watchdog_interval or 1.0)
-        while True:
-            if not ready and self._first_pass.is_set():
-                ready = True
-                self._notifier.ready(self.status())
-                log.info("daemon.ready", node=self._node)
-            self._notifier.status(self.status())
-            if self._progresses():
-                self._notifier.watchdog()
-            received = _wait_for_signal(pause if ready else _UNTIL_READY)
-            if received in _RELOAD:
-                self._apply_reload()
-            elif received in _STOP:
-                return
+        received = _wait_for_signal(pause if self._ready else _UNTIL_READY)
+        if received in _RELOAD:
+            self._apply_reload()
+        return received not in _STOP
 
     def _progresses(self) -> bool:
         longest = max(self.settings.database.statement_timeout, self.settings.broker.confirm_timeout)
@@ -303,8 +335,7 @@ class Daemon:
     def _apply_reload(self) -> None:
         self._notifier.reloading()
         try:
-            settings = self._reload().settings
-            app, custom = _loaded(settings)
+            settings, (app, custom) = self._reload()
         except BeatdError as error:
             log.error("config.refused", error=str(error))
         else:
@@ -318,7 +349,7 @@ class Daemon:
         if settings.scheduler.shadow != self.shadow:
             log.warning("config.warning", warning="scheduler.shadow: a change takes a restart")
         self.settings, self._app, self._custom = settings, app, custom
-        logs.configure(settings.log.level, settings.log.format)
+        logs.reconfigure(settings.log.level, settings.log.format)
         self._dispatcher = self._new_dispatcher()
         self._outbox.lease = settings.scheduler.lease
         if {"broker", "celery"} & set(changed):
@@ -382,7 +413,7 @@ class Daemon:
 
     # Stopping
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
         """Claims no more, publishes and marks what is recorded, gives back the rest."""
         log.info("daemon.stopping")
         self._notifier.stopping()

@@ -36,6 +36,8 @@ EVENTS = {
     "loop.recovered": "a loop works again after trouble",
     "loop.failed": "one pass of a loop failed; it goes on after a pause",
     "loop.stalled": "a loop has made no progress for so long that the watchdog is no longer fed",
+    "schedule.synchronised": "inside celery beat: the entries are those of the app's code; its counts",
+    "schedule.warning": "inside celery beat: what is odd about an entry that came or changed",
     # what it stands on
     "database.unavailable": "the database cannot be reached; tried again",
     "broker.unavailable": "the broker cannot be reached; tried again",
@@ -114,6 +116,12 @@ def configure(level: str = "info", format: str = "auto", stream: IO[str] | None 
         logging.getLogger(name).setLevel(max(logging.WARNING, _number(level)))
     logging.getLogger("beatd").setLevel(_number(level))
     logging.captureWarnings(True)
+
+
+def reconfigure(level: str, format: str) -> None:
+    """As `configure`; nothing inside somebody else's program, whose logging is its own matter."""
+    if any(handler.get_name() == _HANDLER_NAME for handler in logging.getLogger().handlers):
+        configure(level, format)
 
 
 def get_logger(**fields: Any) -> structlog.stdlib.BoundLogger:

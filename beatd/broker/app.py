@@ -34,12 +34,17 @@ def load_app(
     Raises InvalidInput.
     """
     app = _own_app(default_queue, timezone) if path is None else operators_app(path)
-    if broker_url is not None:
-        _pin_broker(app, broker_url)
+    use_broker(app, broker_url, transport_options or {})
+    return app
+
+
+def use_broker(app: Celery, url: str | None, transport_options: Mapping[str, Any]) -> None:
+    """Makes it the app's; its own if None. Raises InvalidInput for one that kombu cannot use."""
+    if url is not None:
+        _pin_broker(app, url)
     if transport_options:
         app.conf.broker_transport_options = {**app.conf.broker_transport_options, **transport_options}
     driver_type(app)
-    return app
 
 
 def _own_app(default_queue: str, timezone: str) -> Celery:

@@ -8,7 +8,7 @@ from celery import Celery
 
 from beatd.broker import embedded
 from beatd.broker.amqp import AmqpPublisher
-from beatd.broker.app import driver_type, embedded_broker, load_app
+from beatd.broker.app import driver_type, embedded_broker, load_app, use_broker
 from beatd.broker.generic import GenericPublisher
 from beatd.broker.publisher import Publisher
 from beatd.broker.reports import ReportsConsumer
@@ -35,6 +35,14 @@ def configured_app(settings: Settings) -> Celery:
         default_queue=settings.celery.default_queue,
         timezone=settings.timezone,
     )
+
+
+def use_configured_broker(app: Celery, settings: Settings) -> None:
+    """For an app that is there already: its own broker, unless the configuration names one.
+
+    Raises InvalidInput.
+    """
+    use_broker(app, settings.broker.url or None, settings.broker.transport_options)
 
 
 def configured_publisher(app: Celery, settings: Settings, installation: str) -> Publisher:
