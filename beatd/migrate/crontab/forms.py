@@ -117,7 +117,7 @@ def _by_command(command: str) -> Form | None:
     first, second = words[0], words[1] if len(words) > 1 else ""
     if re.fullmatch(r"<%.*|\{\{.*|@[A-Z_]+@", first):
         return "system" if re.search(r"(%>|\}\}|@)\s+(/|\S+/)", command) else None
-    if not _USER_NAME.fullmatch(first) or not can_be_user(first) or not second:
+    if not _USER_NAME.fullmatch(first) or not can_be_user(first) or not second or second.startswith("-"):
         return "user"
     if _USERS.fullmatch(first):
         return "system" if not _PROGRAMS.fullmatch(first) or _begins_a_command(second) else "user"

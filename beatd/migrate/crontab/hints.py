@@ -94,6 +94,11 @@ def of_line(text: str) -> Hint | None:
     return None
 
 
+def of_template(text: str) -> Hint | None:
+    """For what cron takes for an assignment: `<%= @minute %> 5 * * *`."""
+    return of_line(text) if re.match(r"<%|\{%|\{\{", text) else None
+
+
 def of_field(refused: RefusedByCronError, text: str, cron: Cron) -> Hint:
     """For the one of five fields that the cron refuses, in a line of text."""
     position, kind, word = KINDS.index(refused.kind), refused.kind, refused.text
@@ -144,7 +149,7 @@ def of_range(field: Field) -> str:
     return " ".join([*texts, "/usr/local/bin/backup"])
 
 
-def of_user(name: str, rest: str) -> Hint:
+def of_user(name: str) -> Hint:
     """For what stands where the user should."""
     if not name:
         return Hint("there is no user and no command", EXAMPLE.replace(" /", " root /"))

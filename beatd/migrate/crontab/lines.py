@@ -144,6 +144,9 @@ class _Reader:
                 example=prefixed.example,
                 assignment=assignment,
             )
+        if template := hints.of_template(source[start:]):
+            problem = f"to cron an assignment to {assignment[0]!r}; {template.problem}"
+            raise _RefusedError("line", source[start:], problem, start, assignment=assignment)
         wrong = self.settings.wrong_zone
         if wrong and assignment[0] == "CRON_TZ":
             raise _RefusedError(
@@ -252,13 +255,14 @@ class _Reader:
         word = source[position : word_end(source, position)]
         field = "user" if self.form == "system" else "command"
         example = hints.working([extra.example], self.cron, self.form)
-        if self.form == "system" or word.startswith("*"):
+        if (self.form == "system" and self.cron == "debian") or word.startswith("*"):
             says = "bad username" if self.form == "system" and self.cron == "debian" else "bad command"
             return self._by_cron(
                 field, word, extra.problem, position, says, example=example, means=extra.means
             )
         meant = f"; it would have meant: {extra.means}" if extra.means else ""
-        never_ran = f"{CALLED[self.cron]} runs a command {word!r}, not what follows{meant}"
+        takes = "a command" if self.form == "user" else "nothing, for there is no user"
+        never_ran = f"{CALLED[self.cron]} runs {takes} {word!r}, not what follows{meant}"
         return _RefusedError(field, word, extra.problem, position, example=example, never_ran=never_ran)
 
     def _user(self, source: str, position: int) -> tuple[str | None, int]:
@@ -267,9 +271,18 @@ class _Reader:
         end = word_end(source, position)
         user = source[position:end]
         if not user or not forms.can_be_user(user):
-            hint = hints.of_user(user, source[position:])
+            hint = hints.of_user(user)
+            if user and self.cron == "cronie":
+                never_ran = "cronie runs nothing for a user whom the machine does not know"
+                raise _RefusedError(
+                    "user", user, hint.problem, position, example=hint.example, never_ran=never_ran
+                )
             says = "bad username" if self.cron == "debian" else "bad command"
             raise self._by_cron("user", user, hint.problem, position, says, example=hint.example)
+        if end == len(source) and self.cron == "debian":
+            problem = "there is no command, and Debian's cron takes the next line for part of the user's name"
+            example = f"{source} /usr/local/bin/backup"[:200]
+            raise self._by_cron("command", "", problem, end, "bad username", example=example)
         return user, end
 
     def _command(self, source: str, position: int) -> tuple[str, str | None, list[str]]:
@@ -287,7 +300,7 @@ class _Reader:
             text, warnings = self._options(source, source.rindex(text) if text else position, text)
         if not text.strip(" \t\r"):
             problem = "there is no command"
-            refuses = not text.strip(" \t") and (self.cron == "cronie" or self.form == "system")
+            refuses = not text.strip(" \t") and self.cron == "cronie"
             by_cron = "bad command" if refuses else None
             problem += "" if by_cron else "; cron starts a shell that does nothing"
             example = f"{source.strip()} /usr/local/bin/backup"[:200]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from beatd.errors import FieldError
 from beatd.migrate.crontab.crons import CALLED, Cron
-from beatd.migrate.crontab.fields import Field
+from beatd.migrate.crontab.fields import KINDS, Field
 from beatd.schedules import describe, parse_cron
 from beatd.schedules.cron_fields import parse_fields
 
@@ -50,9 +51,9 @@ def carry(fields: Sequence[Field], cron: Cron) -> Carried:
     """
     texts = _texts(fields)
     for position, field in enumerate(fields):
-        if texts[position] != "*" and not _means_the_same(texts, position, field):
+        if texts[position] != "*" and not _means_the_same(texts[position], field):
             texts[position] = ",".join(map(str, sorted(field.values)))
-            if field.starts_with_star or not _means_the_same(texts, position, field):
+            if field.starts_with_star or not _means_the_same(texts[position], field):
                 raise NotCarriedError(field, "beatd has no way to write what the cron makes of it")
     schedule = " ".join(texts)
     try:
@@ -90,10 +91,12 @@ def _texts(fields: Sequence[Field]) -> list[str]:
     return texts
 
 
-def _means_the_same(texts: Sequence[str], position: int, field: Field) -> bool:
-    """Whether beatd takes one of the texts as the cron took the field."""
-    alone = ["*"] * len(texts)
-    alone[position] = texts[position]
+@lru_cache(maxsize=4096)
+def _means_the_same(text: str, field: Field) -> bool:
+    """Whether beatd takes the text as the cron took the field. Lines are many and fields few."""
+    position = KINDS.index(field.kind)
+    alone = ["*"] * len(KINDS)
+    alone[position] = text
     try:
         read = parse_fields(" ".join(alone), _ANY_NAME)[position + 1]
     except FieldError:
