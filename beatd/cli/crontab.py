@@ -12,6 +12,8 @@ from rich.text import Text
 from beatd import clock
 from beatd.cli.context import context_of
 from beatd.cli.crontab_check import Report
+from beatd.cli.crontab_verify import Asked
+from beatd.cli.crontab_verify import run as run_verify
 from beatd.cli.migration import DryRunOption, PartialOption, PrefixOption, PruneOption, run_import
 from beatd.cli.output import JsonOption, print_json
 from beatd.cli.state import State
@@ -164,6 +166,58 @@ def export(
     if crontab.unsaid:
         told = f"{len(crontab.unsaid)} of {len(found)} entries are comments: cron cannot say what they do"
         state.err.print(Text(told, style="yellow"), soft_wrap=True)
+
+
+@app.command("verify")
+def verify(
+    ctx: typer.Context,
+    files: _FilesArgument,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="TIME", help="A date, a time; today if not given.", show_default=False
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="TIME", help="Up to here; two years later if not given.", show_default=False
+        ),
+    ] = None,
+    system: _SystemOption = False,
+    user: _UserOption = False,
+    cron: _CronOption = None,
+    dialect: _DialectOption = None,
+    timezone: _ZoneOption = None,
+    dry: Annotated[
+        bool, typer.Option("--dry", help="Against what an import would make, without a database.")
+    ] = False,
+    against_log: Annotated[
+        Path | None,
+        typer.Option(
+            "--against-log",
+            metavar="LOG",
+            help="Compare with what cron's log says that it started.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Work out when cron starts each line, by cron's own rules, and compare with when its entry fires. Ends
+    with 1 if anything differs."""
+    state: State = ctx.obj
+    taking = _taking(timezone, None, "folder")
+    asked = Asked(
+        tabs=_read(files, _rules(system, user, cron, dialect), taking),
+        machine=parse_zone(taking.timezone),
+        dialect=dialect,
+        start=start,
+        end=end,
+        dry=dry,
+        log=against_log,
+        json=json,
+    )
+    run_verify(state, asked)
 
 
 def _sources(state: State, files: list[Path], tabs: Tabs) -> set[str]:
