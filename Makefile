@@ -15,10 +15,10 @@ export UV_SYSTEM_CERTS ?= true
 unexport VIRTUAL_ENV UV_PYTHON UV_SYSTEM_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint wheel acceptance simulation bench mutants environment servers lock clean
+.PHONY: help up test test-cron lint wheel acceptance simulation bench mutants environment servers lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: environment ## run scheduler, worker and the sample entries on the embedded default (Ctrl-C ends it)
 	@$(BIN)/beatd up --demo $(ARGS)
@@ -38,6 +38,9 @@ wheel: environment ## build the wheel, install it into an empty environment, run
 
 acceptance: environment servers ## the long form of the acceptance tests: minutes of real time, prints lateness
 	@$(BIN)/pytest tests/acceptance --acceptance $(ARGS)
+
+test-cron: environment servers ## nasty commands under Debian's cron and under beatd, compared; needs root and that cron
+	@$(BIN)/pytest tests/cron --cron $(ARGS)
 
 simulation: environment ## the long form of the simulated year and day, with chance worlds by the thousand
 	@$(BIN)/pytest tests/simulation --simulation --numprocesses 2 $(ARGS)

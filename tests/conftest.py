@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--acceptance", action="store_true", help="acceptance tests in their long form; they print lateness"
     )
+    parser.addoption("--cron", action="store_true", help="compare commands with the machine's own cron")
     parser.addoption("--simulation", action="store_true", help="simulated worlds in their long form")
 
 
