@@ -30,11 +30,12 @@ def exported(context: Context, patterns: Sequence[str] = ()) -> tuple[list[Entry
 
 def toml(found: Iterable[Entry], named: Iterable[Calendar] = ()) -> str:
     """An entries file with one table for each, in the order given, calendars first."""
-    tables = [_table("calendar", calendar.name, calendar.options) for calendar in named]
-    return "\n".join([*tables, *(_table("entry", entry.name, _sayable(entry.options)) for entry in found)])
+    tables = [table("calendar", calendar.name, calendar.options) for calendar in named]
+    return "\n".join([*tables, *(table("entry", entry.name, _sayable(entry.options)) for entry in found)])
 
 
-def _table(kind: str, name: str, options: Mapping[str, Any]) -> str:
+def table(kind: str, name: str, options: Mapping[str, Any]) -> str:
+    """One table of an entries file."""
     lines = [f"[{kind}.{_key(name)}]"]
     lines += [f"{_key(key)} = {_value(value)}" for key, value in options.items()]
     return "\n".join(lines) + "\n"

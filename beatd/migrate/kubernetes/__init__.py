@@ -1,0 +1,1 @@
+"""Kubernetes' CronJobs, shown as the entries that would do the same."""
