@@ -173,6 +173,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"every": "5m", "overlap": "wait", "shell": "x"}, "overlap", "one of allow, skip, queue, cancel"),
     ({"every": "5m", "failure_limit": 1001, "shell": "x"}, "failure_limit", "from 1 to 1000"),
     ({"every": "5m", "on_lost": "again", "shell": "x"}, "on_lost", "one of continue, rerun"),
+    ({"every": "5m", "mailto": "", "shell": "x"}, "mailto", "in one line; for example 'ops@example.org'"),
+    ({"every": "5m", "mailto": "  ", "shell": "x"}, "mailto", "in one line"),
+    ({"every": "5m", "mailto": "a@b.c\nBcc: d@e.f", "shell": "x"}, "mailto", "in one line"),
 ]
 
 

@@ -66,8 +66,8 @@ WRITTEN: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"task": "t", "jitter": "1m30s", "on_failure": "pause", "failure_limit": 5},
     ),
     (
-        {"task": "t", "on_lost": "rerun", "overlap": "queue", "pause_note": "n"},
-        {"task": "t", "on_lost": "rerun", "overlap": "queue", "pause_note": "n"},
+        {"task": "t", "on_lost": "rerun", "overlap": "queue", "mailto": "a@b.c,d", "pause_note": "n"},
+        {"task": "t", "on_lost": "rerun", "overlap": "queue", "mailto": "a@b.c,d", "pause_note": "n"},
     ),
     (
         {"task": "t", "paused_until": datetime(2030, 1, 2, tzinfo=UTC)},
