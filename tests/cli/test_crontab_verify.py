@@ -1,0 +1,148 @@
+"""`beatd crontab verify`: what was imported, as it is now, against what cron does and did."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.cli.inside import InProcess
+from tests.cli.program import Beatd
+
+TAB = """\
+# nightly backup
+30 2 * * * /usr/local/bin/backup
+0,30 2 * * * twice
+*/15 * * * * poll
+@reboot mount
+"""
+ZONE = ("--timezone", "Europe/Berlin")
+NIGHTS = ("--from", "2026-03-20", "--to", "2026-11-01")
+
+
+@pytest.fixture
+def beatd(tmp_path: Path) -> Beatd:
+    beatd = InProcess(tmp_path)
+    beatd("db", "upgrade")
+    (tmp_path / "tab").write_text(TAB)
+    beatd("crontab", "import", *ZONE, "tab")
+    return beatd
+
+
+def test_what_was_imported_fires_as_cron_starts_it(beatd: Beatd) -> None:
+    told = beatd("crontab", "verify", "tab", *ZONE, *NIGHTS).stdout
+    assert "from Fri 2026-03-20 00:00 CET to Sun 2026-11-01 00:00 CET" in told
+    assert "✓ tab:2: nightly-backup: 226 times, equal" in told
+    assert "cron starts 1 more at the same instant: one run" in told
+    assert "it runs at boots" in told
+    assert told.endswith("3 equal, 1 not compared\n")
+
+
+def test_an_edit_shows(beatd: Beatd) -> None:
+    beatd("entry", "set", "nightly-backup", "--dst-gap", "skip")
+    beatd("entry", "pause", "poll")
+    told = beatd("crontab", "verify", "tab", *ZONE, *NIGHTS, status=1).stdout
+    assert "✗ tab:2: nightly-backup: cron starts it 226 times, beatd 225; 1 differ" in told
+    assert "    only cron   Sun 2026-03-29 03:00 CEST\n" in told
+    assert "it is paused" in told
+    found = beatd.json("crontab", "verify", "tab", *ZONE, *NIGHTS, status=1)
+    assert found["holds"] is False
+    first = found["proof"]["verdicts"][0]
+    assert (first["entry"], first["outcome"], first["compared"]["differing"]) == (
+        "nightly-backup",
+        "differs",
+        1,
+    )
+    assert first["compared"]["first"] == [{"at": "2026-03-29T01:00:00Z", "only": "cron"}]
+
+
+def test_lines_and_entries_without_each_other(beatd: Beatd) -> None:
+    (beatd.home / "tab").write_text(TAB.replace("*/15", "*/20"))
+    told = beatd("crontab", "verify", "tab", *ZONE, *NIGHTS, status=1).stdout
+    assert "no entry was imported from it" in told
+    assert "its line is no longer there as it was imported" in told
+    assert told.endswith("2 equal, 2 differs, 1 not compared\n")
+
+
+def test_lines_that_only_moved_are_found_again(beatd: Beatd) -> None:
+    lines = TAB.splitlines(keepends=True)
+    (beatd.home / "tab").write_text("".join([*reversed(lines[1:]), lines[0]]))
+    beatd("crontab", "verify", "tab", *ZONE, *NIGHTS)
+
+
+def test_without_a_database(tmp_path: Path) -> None:
+    (tmp_path / "tab").write_text(TAB)
+    beatd = InProcess(tmp_path)
+    told = beatd("crontab", "verify", "--dry", "tab", *ZONE, *NIGHTS).stdout
+    assert told.endswith("3 equal, 1 not compared\n")
+    assert not beatd.database.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--from", "2026-03-01", "--to", "2026-02-01"), "to: '2026-02-01': is not after the beginning"),
+        (("--from", "soon"), "from: 'soon'"),
+        (("--against-log", "nothing.log"), "against-log: 'nothing.log': cannot be read"),
+    ],
+)
+def test_what_cannot_be_asked(beatd: Beatd, options: tuple[str, ...], said: str) -> None:
+    assert said in beatd("crontab", "verify", "tab", *ZONE, *options, status=2).stderr
+
+
+def test_a_file_that_cannot_be_read(beatd: Beatd) -> None:
+    assert "gone: " not in beatd("crontab", "verify", "tab", *ZONE, *NIGHTS).stderr
+    assert "cannot be read" in beatd("crontab", "verify", "tab", "gone", *ZONE, *NIGHTS, status=1).stderr
+
+
+LOG = [
+    "2026-03-29T01:00:00 web1 kernel: begin",
+    *[f"2026-03-29T01:{minute:02}:01 web1 CRON[1]: (anna) CMD (poll)" for minute in (0, 15, 30, 45)],
+    "2026-03-29T03:00:01 web1 CRON[1]: (anna) CMD (/usr/local/bin/backup)",
+    "2026-03-29T03:00:01 web1 CRON[1]: (anna) CMD (poll)",
+    "2026-03-29T03:00:11 web1 CRON[1]: (anna) CMD (twice)",
+    "2026-03-29T03:00:21 web1 CRON[1]: (anna) CMD (twice)",
+    "2026-03-29T03:10:00 web1 kernel: end",
+]
+
+
+def test_against_a_log(beatd: Beatd) -> None:
+    log = beatd.home / "cron.log"
+    log.write_text("".join(f"{line}\n" for line in LOG))
+    told = beatd("crontab", "verify", "tab", *ZONE, "--against-log", "cron.log").stdout
+    assert "cron's log and beatd, from Sun " in told
+    assert "by its rule: 5 matched, at most 1.0s late" in told
+    assert "by its rule: 1 matched, at most 11s late, 1 more at the same instant" in told
+    log.write_text("".join(f"{line}\n" for line in LOG if "01:30:01" not in line))
+    told = beatd("crontab", "verify", "tab", *ZONE, "--against-log", "cron.log", status=1).stdout
+    assert "4 matched, at most 1.0s late; 0 only in the log, 1 only here" in told
+    assert "only here  Sun " in told
+
+
+def test_against_a_log_and_what_was_recorded_in_shadow_mode(beatd: Beatd) -> None:
+    log = beatd.home / "cron.log"
+    log.write_text("".join(f"{line}\n" for line in LOG))
+    record(beatd, "poll", "2026-03-29T00:00:00.000000Z", "2026-03-29T00:15:00.000000Z")
+    record(beatd, "poll", "2026-03-29T00:30:00.000000Z")
+    told = beatd("crontab", "verify", "tab", *ZONE, "--against-log", "cron.log").stdout
+    assert "runs recorded in shadow mode, from Sun 2026-03-29 01:00 CET to Sun 2026-03-29 01:30 CET" in told
+    assert "recorded: 3 matched" in told
+    record(beatd, "poll", "2026-03-29T00:40:00.000000Z")
+    found = beatd.json("crontab", "verify", "tab", *ZONE, "--against-log", "cron.log", status=1)
+    recorded = {group["command"]: group["recorded"] for group in found["proof"]["groups"]}
+    assert (recorded["poll"]["matched"], recorded["poll"]["only_in_beatd"]) == (3, 1)
+
+
+def record(beatd: Beatd, entry: str, *fire_times: str) -> None:
+    """Runs as a scheduler in shadow mode records them."""
+    with sqlite3.connect(beatd.database) as connection:
+        (id_,) = connection.execute("SELECT id FROM entries WHERE name = ?", [entry]).fetchone()
+        for at in fire_times:
+            connection.execute(
+                "INSERT INTO runs (id, entry_id, version, origin, fire_time, due_time, state, recorded_at, "
+                "finished_at, lost_after) VALUES (?, ?, 1, 'schedule', ?, ?, 'shadow', ?, ?, 60)",
+                [str(uuid4()), id_, at, at, at, at],
+            )
+    connection.close()
