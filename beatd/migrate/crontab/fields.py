@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from beatd.migrate.crontab.crons import LIMITS, Cron
 from beatd.schedules.cron_fields import MONTHS, WEEKDAYS
@@ -118,7 +119,9 @@ class _Item:
     random: bool = False
 
 
+@lru_cache(maxsize=4096)
 def _take(word: str, kind: Kind, cron: Cron) -> Field:
+    """Lines are many and fields few."""
     read: Callable[[str, int, Kind], _Item] = _debian_item if cron == "debian" else _cronie_item
     values: set[int] = set()
     meant: list[str] = []

@@ -41,10 +41,11 @@ def read(
     told = forms.Told(form) if form else forms.tell(path, whole.commands(sources, cron, dialect))
     reader = _Reader(path, told.form, cron, dialect)
     lines = [reader.read(number, source) for number, source in enumerate(sources, 1)]
-    if not complete:
-        lines[-1] = _without_newline(lines[-1], path, cron)
-    verdict = whole.judge(lines, cron, told.form, complete, reader.refused_by_cron)
+    verdict = whole.Verdict()
     if dialect is None:
+        if not complete:
+            lines[-1] = _without_newline(lines[-1], path, cron)
+        verdict = whole.judge(lines, cron, told.form, complete, reader.refused_by_cron)
         lines = [_as_the_file(line, verdict) for line in lines]
     notes = [*([told.note] if told.note else []), *verdict.notes, *whole.notes(lines, cron)]
     return Crontab(path, told.form, cron, tuple(lines), tuple(notes))
@@ -55,7 +56,8 @@ def _without_newline(line: Line, path: str, cron: Cron) -> Line:
         return line
     problem = "the last line has no newline at its end, so cron does not take it: add one"
     meant = f"; it would run {line.command!r}, {_sentence(line)}" if line.kind == "entry" else ""
-    reason = line.reason or FieldError("line", line.source, problem, where=f"{path}:{line.number}:1")
+    where, example = f"{path}:{line.number}:1", f"{line.source}\n"
+    reason = line.reason or FieldError("line", line.source, problem, example=example, where=where)
     never_ran = line.never_ran or f"{CALLED[cron]} takes no line without a newline at its end{meant}"
     return replace(line, kind="refused", reason=reason, never_ran=never_ran)
 
