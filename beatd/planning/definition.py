@@ -11,16 +11,22 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from beatd.errors import FieldError, InvalidInput
+from beatd.planning.examples import EXAMPLES, given
 from beatd.planning.policies import LOST_AFTER, MISFIRES, ON_FAILURE, ON_LOST, OVERLAPS, Policies
 from beatd.planning.reading import Columns, Reader, text
 from beatd.planning.task import RUN_ONCE_TASKS, TaskSpec
 from beatd.planning.timing import Surroundings, Timing, parse_timing
-from beatd.schedules import Schedule, parse_duration, parse_instant
+from beatd.schedules import Schedule, format_duration, parse_duration, parse_instant
 
 NAME_LENGTH = 200
 _LIMIT = 1_000
 _PRIORITY = 255
+_HOUR = timedelta(hours=1)
+_UTC = ZoneInfo("UTC")
 _ALONE = Surroundings()
+
+#: What each must be where workers do not report.
+_WITHOUT_REPORTS = {"overlap": "allow", "fixed_delay": "false", "on_failure": "continue"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +79,35 @@ def parse_definition(
     task = _task(reader, name)
     policies = _policies(reader, task.time_limit)
     reader.read("mailto", _mailto)
-    paused_until = None
-    if timing is not None:
-        paused_until = reader.read("paused_until", lambda value: _instant("paused_until", value, timing))
-        _refuse_contradictions(reader, timing, policies, surroundings)
+    zone = timing.timezone if timing is not None else reader.known.get("timezone", _UTC)
+    paused_until = reader.read("paused_until", lambda value: _instant("paused_until", value, zone))
+    _refuse_contradictions(reader, policies, surroundings)
     if timing is None or reader.findings:
         raise InvalidInput(reader.findings)
     return Definition(name, bool(columns.get("enabled", True)), timing, task, policies, paused_until)
 
 
-def _refuse_contradictions(
-    reader: Reader, timing: Timing, policies: Policies, surroundings: Surroundings
-) -> None:
-    expires, jitter = policies.expires, timing.jitter
+def _refuse_contradictions(reader: Reader, policies: Policies, surroundings: Surroundings) -> None:
+    expires, jitter, fixed_delay = policies.expires, *map(reader.known.get, ("jitter", "fixed_delay"))
     if jitter is not None and isinstance(expires, timedelta) and expires <= jitter:
-        reader.refuse("expires", f"is not longer than jitter {reader.columns['jitter']!r}", "1h")
-    if timing.fixed_delay and policies.overlap != "allow":
-        reader.refuse("overlap", "means nothing beside fixed_delay, whose runs follow each other")
+        longer = format_duration(max(2 * jitter, _HOUR))
+        reader.refuse("expires", f"is not longer than jitter {reader.columns['jitter']!r}", longer)
+    if fixed_delay and policies.overlap != "allow":
+        problem = "means nothing beside fixed_delay, whose runs follow each other; allowed is 'allow'"
+        reader.refuse("overlap", problem, "allow")
+    if "failure_limit" in reader.known and reader.columns.get("on_failure") in (None, "continue"):
+        reader.refuse("failure_limit", "is of no use without on_failure = 'pause'", given("on_failure"))
     if surroundings.reports:
         return
     wants_reports = {
         "overlap": policies.overlap != "allow",
-        "fixed_delay": timing.fixed_delay,
+        "fixed_delay": fixed_delay,
         "on_failure": policies.on_failure != "continue",
     }
     for column in (column for column, wanted in wants_reports.items() if wanted):
-        reader.refuse(column, "needs workers that report, and celery.reports is false")
+        without = _WITHOUT_REPORTS[column]
+        problem = f"needs workers that report, and celery.reports is false; allowed is {without!r}"
+        reader.refuse(column, problem, without)
 
 
 def _task(reader: Reader, entry: str) -> TaskSpec:
@@ -128,9 +137,10 @@ def _routed(columns: Columns) -> None:
     """Celery takes an exchange without a routing key for no exchange at all, and says nothing."""
     if columns.get("exchange") is not None and columns.get("routing_key") is None:
         problem = f"is wanted with exchange {columns['exchange']!r}"
-        raise FieldError("routing_key", None, problem, example="jobs.slow")
+        raise FieldError("routing_key", None, problem, example=EXAMPLES["routing_key"])
     if columns.get("exchange_type") is not None and columns.get("exchange") is None:
-        raise FieldError("exchange_type", columns["exchange_type"], "is of no use without exchange")
+        problem = "is of no use without exchange"
+        raise FieldError("exchange_type", columns["exchange_type"], problem, example=given("exchange"))
 
 
 def _policies(reader: Reader, time_limit: float | None) -> Policies:
@@ -153,7 +163,7 @@ def _name(value: Any) -> str:
     name = text("name", value)
     if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > NAME_LENGTH:
         problem = f"1 to {NAME_LENGTH} printable characters, none of them blank at either end"
-        raise FieldError("name", value, problem, example="nightly-backup")
+        raise FieldError("name", value, problem, example=EXAMPLES["name"])
     return name
 
 
@@ -161,7 +171,7 @@ def _task_name(value: Any) -> str:
     name = text("task", value)
     if not name or any(character.isspace() for character in name):
         problem = "the name of a Celery task (or --shell, --http)"
-        raise FieldError("task", value, problem, example="proj.tasks.cleanup")
+        raise FieldError("task", value, problem, example=EXAMPLES["task"])
     return name
 
 
@@ -170,26 +180,27 @@ def _mailto(value: Any) -> str:
     addresses = text("mailto", value)
     if not addresses.strip() or not addresses.isprintable():
         problem = "whom the output is mailed to, in one line"
-        raise FieldError("mailto", value, problem, example="ops@example.org")
+        raise FieldError("mailto", value, problem, example=EXAMPLES["mailto"])
     return addresses
 
 
-def _instant(field: str, value: Any, timing: Timing) -> datetime:
-    return parse_instant(text(field, value), timing.timezone, field)
+def _instant(field: str, value: Any, timezone: ZoneInfo) -> datetime:
+    return parse_instant(text(field, value), timezone, field)
 
 
 def _expires(value: Any) -> timedelta | Any:
-    given = text("expires", value)
-    if given in ("next", "never"):
-        return given
+    written = text("expires", value)
+    if written in ("next", "never"):
+        return written
     try:
-        return parse_duration(given, "expires")
+        return parse_duration(written, "expires")
     except FieldError as error:
-        raise FieldError("expires", value, "a duration, 'next' or 'never'", example="10m") from error
+        example = EXAMPLES["expires"]
+        raise FieldError("expires", value, "a duration, 'next' or 'never'", example=example) from error
 
 
 def _names(field: str, value: Any) -> tuple[str, ...]:
     names = [name.strip() for name in text(field, value).split(",")]
     if not all(names):
-        raise FieldError(field, value, "task names separated by commas", example="proj.tasks.notify")
+        raise FieldError(field, value, "task names separated by commas", example=EXAMPLES[field])
     return tuple(names)

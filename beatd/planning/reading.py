@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from beatd.errors import FieldError
+from beatd.planning.examples import EXAMPLES
 from beatd.schedules import parse_duration
 
 Columns = Mapping[str, Any]
@@ -20,11 +21,18 @@ class Reader:
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
         self.findings: list[FieldError] = []
+        #: what could be read, whatever was wrong with other columns
+        self.known: dict[str, Any] = {}
 
     def read(self, column: str, parse: Callable[[Any], _T], default: Any = None) -> _T | None:
         value = self.columns.get(column)
         value = default if value is None else value
-        return None if value is None else self.group(lambda: parse(value))
+        if value is None:
+            return None
+        parsed = self.group(lambda: parse(value))
+        if parsed is not None:
+            self.known[column] = parsed
+        return parsed
 
     def group(self, parse: Callable[[], _T]) -> _T | None:
         """None where `parse` raised; what it raised is kept."""
@@ -49,8 +57,8 @@ class Reader:
         duration = self.duration(column)
         return None if duration is None else duration.total_seconds()
 
-    def whole(self, column: str, least: int, most: int, example: str | None = None) -> int | None:
-        return self.read(column, lambda value: whole(column, value, least, most, example))
+    def whole(self, column: str, least: int, most: int) -> int | None:
+        return self.read(column, lambda value: whole(column, value, least, most))
 
     def one_of(self, column: str, allowed: tuple[_T, ...]) -> _T | None:
         return self.read(column, lambda value: one_of(column, value, allowed))
@@ -67,7 +75,7 @@ class Reader:
 
 def text(field: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise FieldError(field, value, "text is wanted")
+        raise FieldError(field, value, "text is wanted", example=EXAMPLES.get(field))
     return value
 
 
@@ -80,16 +88,17 @@ def one_of(field: str, value: Any, allowed: tuple[_T, ...]) -> _T:
 
 def whole(field: str, value: Any, least: int, most: int, example: str | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise FieldError(field, value, f"a whole number from {least} to {most}", example=example)
+        problem = f"a whole number from {least} to {most}"
+        raise FieldError(field, value, problem, example=example or EXAMPLES.get(field))
     return value
 
 
 def array(field: str, value: Any) -> list[Any]:
-    return _json(field, value, list, "[1, 2]")
+    return _json(field, value, list, EXAMPLES["args"])
 
 
 def table(field: str, value: Any) -> dict[str, Any]:
-    return _json(field, value, dict, '{"key": "value"}')
+    return _json(field, value, dict, EXAMPLES.get(field, EXAMPLES["kwargs"]))
 
 
 def _json(field: str, value: Any, kind: type[_T], example: str) -> _T:

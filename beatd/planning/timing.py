@@ -9,6 +9,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from beatd.errors import FieldError, did_you_mean, nearest
+from beatd.planning.examples import EXAMPLES, given
 from beatd.planning.policies import LONGEST_EXPIRY
 from beatd.planning.reading import Columns, Reader, one_of, table, text
 from beatd.schedules import (
@@ -20,6 +21,7 @@ from beatd.schedules import (
     Limited,
     OnceSchedule,
     Schedule,
+    format_instant,
     jitter_of,
     make_custom,
     parse_calendar_interval,
@@ -52,6 +54,7 @@ _NOT_AT_BOOT = ("start_at", "end_at", "max_runs", "calendar", "jitter", "dst_gap
 _CALENDAR_ACTIONS = ("drop", "next", "previous")
 _MOST_RUNS = 1_000_000_000
 _REBOOT = "@reboot"
+_ADD_CALENDAR = "beatd calendar add holidays --country DE"
 _TICK = timedelta(microseconds=1)
 
 
@@ -118,11 +121,11 @@ def parse_timing(
     if timezone is None:
         return None
     jitter = reader.duration("jitter")
-    max_runs = reader.whole("max_runs", 1, _MOST_RUNS, "10")
+    max_runs = reader.whole("max_runs", 1, _MOST_RUNS)
     fixed_delay = bool(reader.boolean("fixed_delay"))
     schedule = reader.group(lambda: _schedule(reader.columns, name, timezone, created_at, surroundings))
     if jitter is not None and jitter > LONGEST_EXPIRY:
-        reader.refuse("jitter", "is longer than a day", "5m")
+        reader.refuse("jitter", "is longer than a day; allowed are 1s to 1d", EXAMPLES["jitter"])
     if schedule is None:
         return None
     return Timing(name, schedule, timezone, jitter, max_runs, fixed_delay)
@@ -145,21 +148,23 @@ def _schedule(
     kind = _kind(columns)
     if kind == "cron" and text("cron", columns["cron"]).strip() == _REBOOT:
         return _boot(columns)
-    _refuse(columns, ("host",), f"is for cron {_REBOOT!r}")
+    _refuse(columns, ("host",), f"is for cron {_REBOOT!r}", f"cron = {_REBOOT!r}")
     start_at, end_at = _limits(columns, timezone)
     rule = _rule(kind, columns, name, timezone, start_at or created_at, surroundings)
     # the anchor of an interval is its start
     limited_from = None if kind == "every" else start_at
     if end_at is not None:
-        limited = Limited(rule, limited_from, end_at)
-        if limited.next_fire_time((start_at or created_at) - _TICK) is None:
-            raise FieldError("end_at", columns["end_at"], "no fire time comes before it")
+        first = Limited(rule, limited_from).next_fire_time((start_at or created_at) - _TICK)
+        if first is None or first > end_at:
+            soonest = None if first is None else format_instant(first)
+            problem = "no fire time comes before it" + (f"; the first is {soonest}" if soonest else "")
+            raise FieldError("end_at", columns["end_at"], problem, example=soonest)
     calendar = _calendar(columns, surroundings)
     if calendar is not None:
         action = one_of("calendar_action", columns.get("calendar_action") or "drop", _CALENDAR_ACTIONS)
         if action != "drop" and columns.get("fixed_delay"):
             problem = "must be 'drop' beside fixed_delay: a fire that hangs on the run before cannot be moved"
-            raise FieldError("calendar_action", action, problem)
+            raise FieldError("calendar_action", action, problem, example="drop")
         rule = Calendared(rule, calendar, action, timezone, columns["calendar"])
     if limited_from is None and end_at is None:
         return rule
@@ -167,14 +172,15 @@ def _schedule(
 
 
 def _kind(columns: Columns) -> str:
-    given = [kind for kind in KINDS if columns.get(kind) is not None]
-    if len(given) != 1:
+    named = [kind for kind in KINDS if columns.get(kind) is not None]
+    if len(named) != 1:
         problem = f"give exactly one of {', '.join(KINDS[:-1])} and {KINDS[-1]}"
-        raise FieldError("schedule", " and ".join(given) or None, problem, example="*/5 * * * *")
+        raise FieldError("schedule", " and ".join(named) or None, problem, example=given("cron"))
     for column, kinds in BELONGS_TO.items():
-        if columns.get(column) not in (None, False) and given[0] not in kinds:
-            raise FieldError(column, columns[column], f"is for {' and '.join(kinds)} only")
-    return given[0]
+        if columns.get(column) not in (None, False) and named[0] not in kinds:
+            problem = f"is for {' and '.join(kinds)} only"
+            raise FieldError(column, columns[column], problem, example=given(kinds[-1]))
+    return named[0]
 
 
 def _rule(
@@ -205,25 +211,26 @@ def _rule(
         latitude, longitude = word("latitude"), word("longitude")
         if latitude is None or longitude is None:
             missing = "longitude" if latitude else "latitude"
-            raise FieldError(missing, None, "is wanted with solar", example="52.52")
+            raise FieldError(missing, None, "is wanted with solar", example=EXAMPLES[missing])
         return parse_solar(value, latitude, longitude)
-    given = columns.get("custom_args")
-    arguments = {} if given is None else table("custom_args", given)
+    written = columns.get("custom_args")
+    arguments = {} if written is None else table("custom_args", written)
     return make_custom(value, arguments, timezone, surroundings.custom)
 
 
 def _boot(columns: Columns) -> BootSchedule:
-    _refuse(columns, _NOT_AT_BOOT, f"means nothing for cron {_REBOOT!r}, which has no fire times ahead")
+    problem = f"means nothing for cron {_REBOOT!r}, which has no fire times ahead"
+    _refuse(columns, _NOT_AT_BOOT, problem, given("cron"))
     host = columns.get("host")
     if host is not None and not text("host", host).strip():
-        raise FieldError("host", host, "the name of a machine", example="db1")
+        raise FieldError("host", host, "the name of a machine", example=EXAMPLES["host"])
     return BootSchedule(host)
 
 
-def _refuse(columns: Columns, names: tuple[str, ...], problem: str) -> None:
+def _refuse(columns: Columns, names: tuple[str, ...], problem: str, example: str) -> None:
     for name in names:
         if columns.get(name) is not None:
-            raise FieldError(name, columns[name], problem)
+            raise FieldError(name, columns[name], problem, example=example)
 
 
 def _limits(columns: Columns, timezone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
@@ -234,20 +241,23 @@ def _limits(columns: Columns, timezone: ZoneInfo) -> tuple[datetime | None, date
     }
     start_at, end_at = limits.get("start_at"), limits.get("end_at")
     if start_at and end_at and end_at < start_at:
-        raise FieldError("end_at", columns["end_at"], f"before start_at {columns['start_at']!r}")
+        problem = f"before start_at {columns['start_at']!r}"
+        raise FieldError("end_at", columns["end_at"], problem, example=EXAMPLES["end_at"])
     return start_at, end_at
 
 
 def _calendar(columns: Columns, surroundings: Surroundings) -> DateSet | None:
-    name = columns.get("calendar")
+    name, known = columns.get("calendar"), sorted(surroundings.calendars)
     if name is None:
-        _refuse(columns, ("calendar_action",), "is of no use without calendar")
+        example = f"calendar = {(known or [EXAMPLES['calendar']])[0]!r}"
+        _refuse(columns, ("calendar_action",), "is of no use without calendar", example)
         return None
     found = surroundings.calendars.get(text("calendar", name))
     if found is None:
-        near = did_you_mean(nearest(name, surroundings.calendars))
-        known = ", ".join(sorted(surroundings.calendars)) or "none"
-        raise FieldError("calendar", name, f"there is no such calendar{near or f'; there are: {known}'}")
+        near = nearest(name, known)
+        hint = did_you_mean(near) or f"; there are: {', '.join(known) or 'none'}"
+        example = next(iter(near or known), _ADD_CALENDAR)
+        raise FieldError("calendar", name, f"there is no such calendar{hint}", example=example)
     return found
 
 

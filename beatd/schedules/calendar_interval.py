@@ -58,7 +58,8 @@ def parse_calendar_interval(
     months, days = _parse_every(every)
     first_date = anchor.astimezone(timezone).date()
     if day is not None and not months:
-        raise FieldError("day", day, "only months and years have a day of the month; leave it out")
+        problem = "only months and years have a day of the month; leave it out"
+        raise FieldError("day", day, problem, example="calendar_every = '1mo'")
     return CalendarIntervalSchedule(
         months=months,
         days=days,

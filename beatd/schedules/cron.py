@@ -18,7 +18,7 @@ from beatd.errors import FieldError
 from beatd.schedules import wallclock
 from beatd.schedules.base import Count, Schedule, as_utc
 from beatd.schedules.cron_days import DayRule
-from beatd.schedules.cron_fields import MONTHS, parse_fields
+from beatd.schedules.cron_fields import EXAMPLE, MONTHS, Field, parse_fields
 from beatd.schedules.text import parse_choice
 from beatd.schedules.wallclock import FOLD_POLICIES, GAP_POLICIES
 
@@ -38,7 +38,12 @@ def parse_cron(
     skip and both for a wildcard one. Raises FieldError of the field `cron`, `dst_gap` or `dst_fold`.
     """
     hashed_by = name if {"H", "~"} & set(expression) else None
-    return _parse(expression, timezone, hashed_by, dst_gap, dst_fold)
+    try:
+        return _parse(expression, timezone, hashed_by, dst_gap, dst_fold)
+    except FieldError as error:
+        if error.field != "cron" or _ever_fires(error.example, name):
+            raise
+        raise FieldError("cron", error.value, error.problem, example=EXAMPLE) from None
 
 
 @lru_cache(maxsize=8192)
@@ -46,19 +51,10 @@ def _parse(
     expression: str, timezone: ZoneInfo, name: str | None, dst_gap: str | None, dst_fold: str | None
 ) -> CronSchedule:
     """Entries are many and expressions few: equal ones are one object."""
-    second, minute, hour, day, month, weekday = parse_fields(expression, name)
-    days = DayRule(
-        days=day.values,
-        months=month.values,
-        weekdays=weekday.values,
-        both_must_match=day.starts_with_star or weekday.starts_with_star,
-        last_day=day.last_day,
-        last_working_day=day.last_working_day,
-        last_weekdays=weekday.last_weekdays,
-        nth_weekdays=weekday.nth_weekdays,
-    )
+    second, minute, hour, *of_days = parse_fields(expression, name)
+    days = _day_rule(*of_days)
     if not days.ever_matches:
-        raise FieldError("cron", expression, _never(days), example="0 0 28 2 *")
+        raise FieldError("cron", expression, _never(days), example=_with_a_day(expression, days))
     wildcard = minute.starts_with_star or hour.starts_with_star
     gap, fold = ("skip", "both") if wildcard else ("run_after", "first")
     return CronSchedule(
@@ -158,8 +154,35 @@ class CronSchedule(Schedule):
         return times
 
 
+def _day_rule(day: Field, month: Field, weekday: Field) -> DayRule:
+    return DayRule(
+        days=day.values,
+        months=month.values,
+        weekdays=weekday.values,
+        both_must_match=day.starts_with_star or weekday.starts_with_star,
+        last_day=day.last_day,
+        last_working_day=day.last_working_day,
+        last_weekdays=weekday.last_weekdays,
+        nth_weekdays=weekday.nth_weekdays,
+    )
+
+
+def _ever_fires(expression: str | None, name: str | None) -> bool:
+    try:
+        return _day_rule(*parse_fields(expression or "", name)[3:]).ever_matches
+    except FieldError:
+        return False
+
+
 def _never(days: DayRule) -> str:
     months = ", ".join(MONTHS[month - 1].capitalize() for month in days.months)
     if days.has_days:
         return f"never fires: no such weekday falls on such a day of the month in {months}"
-    return f"never fires: there is no day {days.days[0]} in {months}"
+    return f"never fires: there is no day {days.days[0]} in {months}; allowed are 1-{days.longest_month}"
+
+
+def _with_a_day(expression: str, days: DayRule) -> str:
+    """The expression with a day of the month that there is; with any, where no weekday falls on it."""
+    texts = expression.split()
+    texts[-3] = "*" if days.has_days else str(days.longest_month)
+    return " ".join(texts)

@@ -70,8 +70,12 @@ class DayRule:
     @property
     def has_days(self) -> bool:
         """Whether the day-of-month field, for itself, names a day that one of the months has."""
-        longest = max(LENGTHS[month - 1][-1] for month in self.months)
-        return self.last_day or self.last_working_day or self.days[0] <= longest
+        return self.last_day or self.last_working_day or self.days[0] <= self.longest_month
+
+    @property
+    def longest_month(self) -> int:
+        """The number of its days."""
+        return max(LENGTHS[month - 1][-1] for month in self.months)
 
     def matches(self, day: date) -> bool:
         return bool(self._days_of(day.year, day.month) >> day.day & 1)

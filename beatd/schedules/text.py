@@ -27,10 +27,19 @@ def parse_duration(text: str, field: str) -> timedelta:
     try:
         duration = durations.parse(text)
     except ValueError as error:
-        raise FieldError(field, text, str(error), example="1h30m") from None
+        meant = f"{text.strip()}s"
+        example = meant if _is_duration(meant) else "1h30m"
+        raise FieldError(field, text, str(error), example=example) from None
     if duration <= timedelta(0):
-        raise FieldError(field, text, "must be longer than nothing", example="30s")
+        raise FieldError(field, text, "must be longer than nothing: 1s or more", example="30s")
     return duration
+
+
+def _is_duration(text: str) -> bool:
+    try:
+        return durations.parse(text) > timedelta(0)
+    except ValueError:
+        return False
 
 
 def parse_instant(text: str, timezone: ZoneInfo, field: str) -> datetime:

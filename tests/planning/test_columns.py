@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +15,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from beatd.errors import FieldError, InvalidInput
 from beatd.planning.definition import Definition, parse_definition
+from beatd.planning.timing import KINDS as TIMING_KINDS
 from beatd.planning.timing import Surroundings
 from beatd.schedules import (
     BootSchedule,
@@ -52,10 +55,14 @@ def read(columns: dict[str, Any]) -> Definition:
 
 
 def refused(columns: dict[str, Any]) -> FieldError:
-    with pytest.raises(InvalidInput) as caught:
-        read(columns)
-    [finding] = caught.value.findings
+    [finding] = refused_all({"name": "backup", "task": "t", **columns}, KNOWN)
     return finding
+
+
+def refused_all(columns: dict[str, Any], surroundings: Surroundings) -> tuple[FieldError, ...]:
+    with pytest.raises(InvalidInput) as caught:
+        parse_definition(columns, created_at=CREATED, surroundings=surroundings)
+    return caught.value.findings
 
 
 TEXTS = [
@@ -79,6 +86,10 @@ def test_what_is_no_text(kind: str, column: str) -> None:
     finding = refused({**KINDS[kind], column: 5})
     assert (finding.field, finding.value) == (column, 5)
     assert "text is wanted" in finding.problem
+    mended = {**KINDS[kind], column: finding.example}
+    # the configuration says which triggers there are, and which calendars somebody has added
+    if column not in ("custom", "custom_args", "calendar"):
+        read(mended)
 
 
 EXAMPLES: list[tuple[str, str, Any]] = [
@@ -137,6 +148,198 @@ def test_the_example_beside_a_refusal_works(kind: str, column: str, value: Any) 
     read({**KINDS[kind], column: finding.example})
 
 
+BESIDE: list[tuple[dict[str, Any], str, str, str | None]] = [
+    # columns, the one that is refused, how the problem begins, the example if it is not of this column
+    ({}, "schedule", "give exactly one of cron, every, at, ", "cron = '30 6 * * 1-5'"),
+    ({**KINDS["cron"], **KINDS["every"]}, "schedule", "give exactly one of", "cron = '30 6 * * 1-5'"),
+    (
+        {**KINDS["every"], "dst_gap": "skip"},
+        "dst_gap",
+        "is for cron and calendar_every only",
+        "calendar_every = '1mo'",
+    ),
+    (
+        {**KINDS["every"], "dst_fold": "both"},
+        "dst_fold",
+        "is for cron and calendar_every only",
+        "calendar_every = '1mo'",
+    ),
+    ({**KINDS["cron"], "fixed_delay": True}, "fixed_delay", "is for every only", "every = '10m'"),
+    ({**KINDS["cron"], "time": "09:00"}, "time", "is for calendar_every only", "calendar_every = '1mo'"),
+    ({**KINDS["cron"], "day": "last"}, "day", "is for calendar_every only", "calendar_every = '1mo'"),
+    (
+        {**KINDS["calendar_every"], "calendar_every": "2w", "day": "5"},
+        "day",
+        "only months and years",
+        "calendar_every = '1mo'",
+    ),
+    ({**KINDS["cron"], "host": "db1"}, "host", "is for cron '@reboot'", "cron = '@reboot'"),
+    *(
+        ({**KINDS["boot"], **columns}, column, "means nothing for cron '@reboot'", "cron = '30 6 * * 1-5'")
+        for columns in (
+            {"start_at": "2026-04-01"},
+            {"end_at": "2026-04-01"},
+            {"max_runs": 3},
+            {"calendar": "works"},
+            {"jitter": "5m"},
+            {"dst_gap": "skip"},
+            {"dst_fold": "both"},
+        )
+        for column in columns
+    ),
+    (
+        {**KINDS["cron"], "calendar": "work"},
+        "calendar",
+        "there is no such calendar; did you mean 'works'?",
+        None,
+    ),
+    (
+        {**KINDS["cron"], "calendar": "x"},
+        "calendar",
+        "there is no such calendar; there are: fairs, works",
+        None,
+    ),
+    (
+        {**KINDS["cron"], "calendar_action": "next"},
+        "calendar_action",
+        "is of no use without calendar",
+        "calendar = 'fairs'",
+    ),
+    (
+        {**KINDS["every"], "fixed_delay": True, "calendar": "works", "calendar_action": "next"},
+        "calendar_action",
+        "must be 'drop' beside fixed_delay",
+        None,
+    ),
+    (
+        {**KINDS["every"], "fixed_delay": True, "overlap": "skip"},
+        "overlap",
+        "means nothing beside fixed_delay",
+        None,
+    ),
+    (
+        {**KINDS["cron"], "failure_limit": 5},
+        "failure_limit",
+        "is of no use without on_failure = 'pause'",
+        "on_failure = 'pause'",
+    ),
+    (
+        {**KINDS["cron"], "failure_limit": 5, "on_failure": "continue"},
+        "failure_limit",
+        "is of no use without on_failure = 'pause'",
+        "on_failure = 'pause'",
+    ),
+    (
+        {**KINDS["cron"], "exchange_type": "topic"},
+        "exchange_type",
+        "is of no use without exchange",
+        "exchange = 'jobs'",
+    ),
+    (
+        {**KINDS["cron"], "start_at": "2026-05-01", "end_at": "2026-04-01"},
+        "end_at",
+        "before start_at '2026-05-01'",
+        None,
+    ),
+    (
+        {**KINDS["cron"], "end_at": "2026-03-02"},
+        "end_at",
+        "no fire time comes before it; the first is 2026-03-02T03:00:00Z",
+        None,
+    ),
+    (
+        {**KINDS["at"], "end_at": "2026-03-02"},
+        "end_at",
+        "no fire time comes before it; the first is 2026-04-01T00:00:00Z",
+        None,
+    ),
+    ({**KINDS["every"], "start_at": "2026-04-01", "end_at": "2026-03-31"}, "end_at", "before start_at", None),
+    ({**KINDS["jittered"], "expires": "5m"}, "expires", "is not longer than jitter '10m'", None),
+    (
+        {**KINDS["cron"], "jitter": "20h", "expires": "19h"},
+        "expires",
+        "is not longer than jitter '20h'",
+        None,
+    ),
+    ({**KINDS["cron"], "jitter": "25h"}, "jitter", "is longer than a day; allowed are 1s to 1d", None),
+]
+
+
+@pytest.mark.parametrize(("columns", "column", "problem", "example"), BESIDE)
+def test_what_does_not_go_together_says_what_does(
+    columns: dict[str, Any], column: str, problem: str, example: str | None
+) -> None:
+    finding = refused(columns)
+    assert finding.field == column
+    assert finding.problem.startswith(problem)
+    assert finding.example is not None
+    if example is None:
+        read({**columns, column: finding.example})
+        return
+    assert finding.example == example
+    mending = tomllib.loads(example)
+    if mending.keys() & set(TIMING_KINDS):
+        columns = {key: value for key, value in columns.items() if key not in TIMING_KINDS}
+    mended = {**columns, **mending}
+    if column == "exchange_type":
+        mended["routing_key"] = "jobs.slow"
+    read(mended)
+
+
+def test_without_reports_what_needs_them_says_what_does_not() -> None:
+    columns = {**KINDS["cron"], "name": "backup", "task": "t", "overlap": "skip", "on_failure": "pause"}
+    findings = refused_all(columns, Surroundings(reports=False))
+    assert {finding.field: finding.example for finding in findings} == {
+        "overlap": "allow",
+        "on_failure": "continue",
+    }
+    assert all(
+        finding.problem
+        == f"needs workers that report, and celery.reports is false; allowed is {finding.example!r}"
+        for finding in findings
+    )
+    delayed = {**KINDS["every"], "name": "backup", "task": "t", "fixed_delay": True}
+    [finding] = refused_all(delayed, Surroundings(reports=False))
+    assert (finding.field, finding.example) == ("fixed_delay", "false")
+
+
+def test_where_there_is_no_calendar_the_example_adds_one() -> None:
+    columns = {**KINDS["cron"], "name": "backup", "task": "t"}
+    [unknown] = refused_all({**columns, "calendar": "works"}, Surroundings())
+    assert unknown.problem == "there is no such calendar; there are: none"
+    assert unknown.example == "beatd calendar add holidays --country DE"
+    [alone] = refused_all({**columns, "calendar_action": "next"}, Surroundings())
+    assert alone.example == "calendar = 'holidays'"
+
+
+def test_contradictions_are_told_beside_what_keeps_the_schedule_from_being_read() -> None:
+    columns = {
+        "name": "backup",
+        "task": "t",
+        "cron": "0 3 * * *",
+        "calendar": "work",
+        "jitter": "10m",
+        "expires": "5m",
+        "failure_limit": 5,
+        "paused_until": "soon",
+        "overlap": "skip",
+    }
+    findings = refused_all(columns, replace(KNOWN, reports=False))
+    fields = ["calendar", "paused_until", "expires", "failure_limit", "overlap"]
+    assert sorted(finding.field for finding in findings) == sorted(fields)
+    delayed = {"name": "b", "task": "t", "every": "often", "fixed_delay": True, "overlap": "skip"}
+    assert [finding.field for finding in refused_all(delayed, KNOWN)] == ["every", "overlap"]
+
+
+def test_what_cannot_be_read_itself_is_no_contradiction_besides() -> None:
+    for columns in (
+        {"jitter": "often", "expires": "5m"},
+        {"failure_limit": 0},
+        {"failure_limit": 3, "on_failure": "stop"},
+    ):
+        refused({**KINDS["cron"], **columns})
+
+
 @pytest.mark.parametrize("column", ["name", "task"])
 def test_an_entry_without_a_name_or_a_task(column: str) -> None:
     assert refused({**KINDS["cron"], column: None}).field == column
@@ -154,10 +357,9 @@ def test_a_calendar_that_would_move_a_fixed_delay() -> None:
 
 
 @pytest.mark.parametrize("columns", [{}, {"cron": "0 3 * * *", "every": "5m"}])
-def test_the_example_of_a_schedule_is_a_cron_expression(columns: dict[str, Any]) -> None:
+def test_of_a_schedule_one_kind_is_given(columns: dict[str, Any]) -> None:
     finding = refused(columns)
-    assert finding.field == "schedule"
-    read({"cron": finding.example})
+    assert (finding.field, finding.value) == ("schedule", " and ".join(columns) or None)
 
 
 @pytest.mark.parametrize("number", [0, 1_000_000_001, "10", True])
@@ -176,10 +378,13 @@ BOUNDS = [
 
 @pytest.mark.parametrize(("column", "least", "most"), BOUNDS)
 def test_numbers_and_their_bounds(column: str, least: int, most: int) -> None:
+    entry = {**KINDS["cron"], "on_failure": "pause"}
     for number in (least, most):
-        assert read({**KINDS["cron"], column: number})
+        assert read({**entry, column: number})
     for number in (least - 1, most + 1):
-        assert f"from {least} to {most}" in refused({**KINDS["cron"], column: number}).problem
+        finding = refused({**entry, column: number})
+        assert finding.problem == f"a whole number from {least} to {most}"
+        assert read({**entry, column: int(finding.example or "")})
 
 
 def test_the_bounds_of_texts_and_durations() -> None:

@@ -146,7 +146,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "dst_gap: 'skip': is for cron and",
     ),
     ({"queue": 5}, "queue: 5: text is wanted"),
-    ({"jitter": "25h"}, "jitter: '25h': is longer than a day; for example '5m'"),
+    ({"jitter": "25h"}, "jitter: '25h': is longer than a day; allowed are 1s to 1d; for example '5m'"),
     ({"jitter": "10m", "expires": "10m"}, "expires: '10m': is not longer than jitter '10m'"),
     ({"max_runs": 0}, "max_runs: 0: a whole number from 1 to 1000000000; for example '10'"),
     ({"failure_limit": 0}, "failure_limit: 0: a whole number from 1 to 1000"),

@@ -79,7 +79,7 @@ REFUSED = [
     ("cron", "5 -4 * * * *", "", "lists and ranges have no blanks in them"),
     ("cron", "5 ,4 * * * *", "", "lists and ranges have no blanks in them"),
     ("cron", "CRON_TZ=Europe/Berlin 0 3 * * *", "", "the zone is a field of its own: timezone"),
-    ("cron", "0 3 \N{EN DASH} * *", "", "that dash is not '-'"),
+    ("cron", "0 3 \N{EN DASH} * *", "", "that dash is not '-'; allowed are 1-31"),
     ("cron", "H(9-x) * * * *", "minute 'H(9-x)': 'x' is not 0-59", ""),
     ("cron", "H(x-9) * * * *", "minute 'H(x-9)': 'x' is not 0-59", ""),
     ("cron", "Hx * * * *", "minute 'Hx': the forms of 'H' are 'H', 'H(1-5)', 'H/2' and 'H(1-5)/2'", ""),
@@ -88,7 +88,7 @@ REFUSED = [
     ("cron", "0/2/2 * * * *", "minute '0/2/2': a step is one whole number after one '/'", ""),
     ("cron", "1-5/x * * * *", "minute '1-5/x': a step is one whole number after one '/'", ""),
     ("cron", "5-1 * * * *", "minute '5-1': the range runs backwards", "did you mean '5-59,0-1'?"),
-    ("cron", "5-1/2 * * * *", "minute '5-1/2': the range runs backwards", "backwards"),
+    ("cron", "5-1/2 * * * *", "minute '5-1/2': the range runs backwards", "allowed are 0-59"),
     ("cron", "0 0 2 1 2 ? 2026", "seven fields look like Quartz's second '0', then '0 2 1 2 ?'", ""),
     ("cron", "@reboot", "@reboot is a boot schedule, it has no fire times ahead", "ahead"),
     ("cron", "@rebot", "unknown; the @-names are @hourly, ", "did you mean '@reboot'?"),
@@ -108,7 +108,7 @@ REFUSED = [
     ("latitude", "52,5", "is not a number of degrees from -90 to 90", "90"),
     ("longitude", "-180.1", "is not a number of degrees from -180 to 180", "180"),
     ("every", "often", "", ""),
-    ("every", "0s", "must be longer than nothing", "nothing"),
+    ("every", "0s", "must be longer than nothing", "1s or more"),
     ("at", "soon", "is not a date and time in ISO 8601", "wall time of Europe/Berlin"),
     ("at", "0001-01-01T00:00+05:00", "is out of range; years are 1-9999", ""),
     ("time", "24:00", "is not a time of day, HH:MM or HH:MM:SS from 00:00 to 23:59:59", ""),
@@ -135,8 +135,118 @@ def test_the_number_of_days_may_have_zeros_before_it() -> None:
     assert calendar_every("000001000d") == calendar_every("1000d")
 
 
+CRON = [
+    # what is given, what is said to be allowed, and what would work
+    ("60 * * * *", "60 is not in 0-59", "30 * * * *"),
+    ("60 * * * * *", "60 is not in 0-59", "30 * * * * *"),
+    ("0 24 * * *", "24 is not in 0-23", "0 6 * * *"),
+    ("0 0 32 * *", "32 is not in 1-31", "0 0 15 * *"),
+    ("0 0 * 13 *", "13 is not in 1-12", "0 0 * 6 *"),
+    ("0 0 * * 8", "8 is not in 0-7", "0 0 * * 1-5"),
+    ("x * * * *", "'x' is not 0-59", "30 * * * *"),
+    ("0 0 * x *", "'x' is not 1-12 or JAN-DEC", "0 0 * 6 *"),
+    ("0 0 * APRIL *", "allowed are 1-12 or JAN-DEC", "0 0 * APR *"),
+    ("0 0 * * mon-Friday", "allowed are 0-7 or SUN-SAT", "0 0 * * mon-FRI"),
+    ("60-70 * * * *", "60 is not in 0-59", "0-29 * * * *"),
+    ("0 0 * 10-13/2 *", "13 is not in 1-12", "0 0 * 1-6/2 *"),
+    ("1- * * * *", "allowed are 0-59", "0-29 * * * *"),
+    ("0 22-6 * * *", "allowed are 0-23", "0 22-23,0-6 * * *"),
+    ("0 0 * * SAT-MON", "allowed are 0-7 or SUN-SAT", "0 0 * * 6,0-1"),
+    ("0 5,22-6 * * *", "allowed are 0-23", "0 5,22-23,0-6 * * *"),
+    ("50-10/5 * * * *", "allowed are 0-59", "10-50/5 * * * *"),
+    ("0 0 25~5 * *", "allowed are 1-31", "0 0 5~25 * *"),
+    ("0 0 * H(9-3) *", "allowed are 1-12 or JAN-DEC", "0 0 * H(3-9) *"),
+    ("0 0 * H(9-3)/2 *", "allowed are 1-12 or JAN-DEC", "0 0 * H(3-9)/2 *"),
+    ("1\N{EN DASH}5 * * * *", "allowed are 0-59", "1-5 * * * *"),
+    ("1\N{MINUS SIGN}5/2,9 * * * *", "allowed are 0-59", "1-5/2,9 * * * *"),
+    ("*-5 * * * *", "allowed are 0-59", "* * * * *"),
+    ("0 ? * * *", "allowed are 0-23", "0 * * * *"),
+    ("0 0 12 * * ?", "allowed are 0-7 or SUN-SAT", "0 0 12 * * *"),
+    ("R 3 * * *", "allowed are 0-59", "H 3 * * *"),
+    ("R(1-5)/2 3 * * *", "allowed are 0-59", "H(1-5)/2 3 * * *"),
+    ("0 h * * *", "allowed are 0-23", "0 H * * *"),
+    ("0 h/6 * * *", "allowed are 0-23", "0 H/6 * * *"),
+    ("*/0 * * * *", "allowed are 0-59", "*/15 * * * *"),
+    ("0 */0 * * *", "allowed are 0-23", "0 */6 * * *"),
+    ("0 0 */x * *", "allowed are 1-31", "0 0 */2 * *"),
+    ("0 0 * 3/ *", "allowed are 1-12 or JAN-DEC", "0 0 * 3/3 *"),
+    ("0 0 * * */-2", "allowed are 0-7 or SUN-SAT", "0 0 * * */2"),
+    ("*/0 * * * * *", "allowed are 0-59", "*/15 * * * * *"),
+    ("10-20/0 * * * *", "allowed are 0-59", "10-20/2 * * * *"),
+    ("H/0 * * * *", "allowed are 0-59", "H/15 * * * *"),
+    ("H(1-20)/0 * * * *", "allowed are 0-59", "H(1-20)/2 * * * *"),
+    ("/5 * * * *", "allowed are 0-59", "*/5 * * * *"),
+    ("1~5/2 * * * *", "allowed are 0-59", "1~5 * * * *"),
+    ("0 20~30 * * *", "30 is not in 0-23", "0 0~11 * * *"),
+    ("Hx * * * *", "allowed are 0-59", "H * * * *"),
+    ("0 H() * * *", "allowed are 0-23", "0 H(0-11) * * *"),
+    ("0 H(9-24)/3 * * *", "24 is not in 0-23", "0 H(0-11)/6 * * *"),
+    ("0 0 H/29 * *", "at most 28", "0 0 H/28 * *"),
+    ("H(10-14)/6 * * * *", "at most 5", "H(10-14)/5 * * * *"),
+    ("0 0 15W * *", "allowed are 1-31", "0 0 15 * *"),
+    ("0 0 L-3 * *", "allowed are 1-31", "0 0 L * *"),
+    ("0 0 l * *", "allowed are 1-31", "0 0 L * *"),
+    ("0 0 5L * *", "allowed are 1-31", "0 0 L * *"),
+    ("L * * * *", "allowed are 0-59", "30 * * * *"),
+    ("0 0 * * L5", "allowed are 0-7 or SUN-SAT", "0 0 * * 5L"),
+    ("0 0 * * 5l", "allowed are 0-7 or SUN-SAT", "0 0 * * 5L"),
+    ("0 0 * * 9L", "9 is not in 0-7", "0 0 * * 5L"),
+    ("5#2 * * * *", "allowed are 0-59", "30 * * * *"),
+    ("0 0 1#2 * *", "allowed are 1-31", "0 0 15 * *"),
+    ("0 0 * * 4#6", "after '#' comes 1-5", "0 0 * * 4#2"),
+    ("0 0 * * 4#L", "allowed are 0-7 or SUN-SAT", "0 0 * * 4L"),
+    ("0 0 * * 9#2", "9 is not in 0-7", "0 0 * * 5#2"),
+    ("1,,2 * * * *", "allowed are 0-59", "1,2 * * * *"),
+    ("0 0 30 2 *", "allowed are 1-29", "0 0 29 2 *"),
+    ("15 0 0 31 4,6 *", "allowed are 1-30", "15 0 0 30 4,6 *"),
+    ("0 0 */31 * 5#2", "no such weekday falls on such a day of the month", "0 0 * * 5#2"),
+    ("0, 30 * * * *", "", "0,30 * * * *"),
+    ("0 0 1 - 5 * *", "", "0 0 1-5 * *"),
+    ("CRON_TZ=Asia/Tokyo 0 3 * * *", "", "0 3 * * *"),
+    ("0 0 12 ? * 5 2030", "", "0 0 12 * * 5"),
+    ("@Hourly", "'@hourly'", "@hourly"),
+    ("@Reboot", "'@reboot'", "@daily"),
+    ("@reboot", "", "@daily"),
+    ("@monthley", "@weekly, @monthly, @yearly", "@monthly"),
+    ("@rebot", "and @reboot", "@daily"),
+    ("@never", "and @reboot", "@daily"),
+    ("@every 5m", "", "*/5 * * * *"),
+    ("every 5m", "", "*/5 * * * *"),
+    # where something else is wrong, too, mending the first would not do
+    ("60 24 * * *", "60 is not in 0-59", "30 6 * * 1-5"),
+    ("60 0 30 2 *", "60 is not in 0-59", "30 6 * * 1-5"),
+    (", * * * *", "allowed are 0-59", "30 6 * * 1-5"),
+    ("0 3 * *", "", "30 6 * * 1-5"),
+]
+
+
+@pytest.mark.parametrize(("given", "allowed", "example"), CRON)
+def test_what_is_allowed_in_a_cron_field_and_what_would_work(given: str, allowed: str, example: str) -> None:
+    with pytest.raises(FieldError) as refusal:
+        parse_cron(given, BERLIN, name="backup")
+    assert (refusal.value.field, refusal.value.value) == ("cron", given)
+    assert allowed in refusal.value.problem
+    assert refusal.value.example == example
+    parse_cron(example, BERLIN, name="backup")
+
+
+def test_without_a_name_no_example_is_hashed() -> None:
+    for given in ("R * * * *", "H * * * *", "~ * * * *", "h/5 * * * *"):
+        with pytest.raises(FieldError) as refusal:
+            parse_cron(given, BERLIN)
+        parse_cron(refusal.value.example or "", BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("given", "example"), [("90", "90s"), (" 5 ", "5s"), ("0", "1h30m"), ("1.5h", "1h30m"), ("", "1h30m")]
+)
+def test_a_duration_without_a_unit_is_shown_with_one(given: str, example: str) -> None:
+    with pytest.raises(FieldError) as refusal:
+        parse_duration(given, "every")
+    assert refusal.value.example == example
+
+
 WITHOUT_EXAMPLE = [
-    (lambda: calendar_every("2w", "5"), "day", "5", "only months and years have a day of the month"),
     (
         lambda: parse_date_set(None, None, "VA", "X"),
         "region",
@@ -145,6 +255,14 @@ WITHOUT_EXAMPLE = [
     ),
     (lambda: parse_date_set("2026-12-24", None, None, "BY"), "region", "BY", "is of no use without country"),
 ]
+
+
+def test_a_day_of_weeks_is_refused_with_the_kind_that_has_one() -> None:
+    with pytest.raises(FieldError) as refusal:
+        calendar_every("2w", "5")
+    assert (refusal.value.field, refusal.value.value) == ("day", "5")
+    assert refusal.value.problem.startswith("only months and years have a day of the month")
+    assert refusal.value.example == "calendar_every = '1mo'"
 
 
 @pytest.mark.parametrize(("parse", "field", "value", "problem"), WITHOUT_EXAMPLE)
