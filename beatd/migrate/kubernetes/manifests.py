@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from yaml import MappingNode, Node
 
 #: What Helm, Ansible and others are still to fill in.
-PLACEHOLDER = re.compile(r"\{\{.*?(?:\}\}|$)|\{%.*?(?:%\}|$)|<%.*?(?:%>|$)|\$\{[^}]*\}|\$\([A-Z_]+\)")
+PLACEHOLDER = re.compile(
+    r"\{\{.*?(?:\}\}|$)|\{%.*?(?:%\}|$)|<%.*?(?:%>|$)|\$\{[^}]*\}|\$\([A-Z_]+\)", re.MULTILINE
+)
 
 _MAY_BE_ONE = re.compile(r"""^\s*-?\s*["']?kind["']?\s*:\s*["']?CronJob\b""", re.MULTILINE)
 _DEEPEST = 30

@@ -123,7 +123,7 @@ class _CronJob:
             raise _refused("startingDeadlineSeconds", deadline, "is a number of seconds, 0 or more", "300")
         if seconds < _SHORTEST_DEADLINE:
             warnings.append(
-                f"startingDeadlineSeconds: {seconds}: Kubernetes looks every 10 seconds, and may never start it"
+                f"startingDeadlineSeconds {seconds}: Kubernetes looks every 10 s, and may never start it"
             )
         if seconds == 0:
             return options | {"misfire": "skip"}
@@ -141,7 +141,7 @@ class _CronJob:
         return found.value
 
     def _command(self, name: str, namespace: Value | None, overlap: str) -> str:
-        """Has Kubernetes make a job of the CronJob's template; waits for its end where something hangs on it."""
+        """Makes a job of the CronJob's template, and waits for its end where something hangs on that."""
         kubectl = "kubectl" + (f" --namespace {shlex.quote(str(namespace.value))}" if namespace else "")
         job = f"{name}-$(date +%s)"
         create = f"{kubectl} create job --from={shlex.quote(f'cronjob/{name}')}"

@@ -74,7 +74,11 @@ def prefixed(text: str, words: Sequence[str]) -> str:
 
 
 def _argument(word: str, variables: Variables) -> list[str]:
-    if len(word) > 1 and word[0] == "$" and word[1] not in "{$":
+    if word[:1] == "$" and word[1:2] not in ("{", "$"):
+        if not _NAME.fullmatch(word[1:]):
+            raise ShellTextError(
+                f"systemd takes {word!r} for a variable, and leaves it out; '$$' is a dollar sign"
+            )
         return variables.split(word[1:])
     parts, at = [], 0
     literal = ""

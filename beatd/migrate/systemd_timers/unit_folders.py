@@ -13,8 +13,8 @@ from beatd.migrate.systemd_timers.unit_files import TEMPLATED, UnitFile, read_un
 # Highest precedence first.
 _SYSTEM = ("etc", "run", "usr/local/lib", "usr/lib", "lib")
 _USER = ("etc", "run", "usr/local/share", "usr/share", "usr/local/lib", "usr/lib")
-_SYSTEM_FOLDER = re.compile(rf"(?P<root>.*)/(?:{'|'.join(_SYSTEM)})/systemd/system")
-_USER_FOLDER = re.compile(rf"(?P<root>.*)/(?:{'|'.join(_USER)})/systemd/user")
+_SYSTEM_FOLDER = re.compile(rf"(?P<root>.*?)/(?:{'|'.join(_SYSTEM)})/systemd/system")
+_USER_FOLDER = re.compile(rf"(?P<root>.*?)/(?:{'|'.join(_USER)})/systemd/user")
 _HOME_FOLDER = re.compile(r"(?P<home>.*)/(?:\.config|\.local/share)/systemd/user")
 
 
