@@ -49,6 +49,10 @@ _USER_PLACES = re.compile(r"(^|/)(var/)?spool/(cron/|crontabs/)")
 _CRONS_OWN = re.compile(r"/etc/crontab|/etc/cron\.d/[^/]+|/var/spool/cron/(crontabs/|tabs/)?[^/]+")
 
 
+#: How much a line says.
+_LIKELY, _SURE = 1, 2
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """The form, and what a person should know of how it was told."""
@@ -62,22 +66,26 @@ def tell(path: str, commands: Iterable[str]) -> Told:
     that says nothing. The cron's own folders settle it.
     """
     by_path = _by_path(path)
-    verdicts = [verdict for command in commands if (verdict := _by_command(command))]
-    system = verdicts.count("system")
-    user = len(verdicts) - system
+    evidence = [_evidence(command) for command in commands]
+    system = sum(found for found in evidence if found > 0)
+    user = -sum(found for found in evidence if found < 0)
     if by_path and _CRONS_OWN.fullmatch(path):
         return Told(by_path, _against(path, by_path, user, system))
     if system == user:
         return Told(by_path or "user")
     form: Form = "system" if system > user else "user"
-    if by_path is None or by_path == form:
-        return Told(form)
+    is_sure = form == by_path or max(evidence) == _SURE or form == "user"
     lines = "have a user before the command" if form == "system" else "have no user before the command"
-    return Told(
-        form,
-        f"{path} looks like the place of a {by_path} crontab, but most of its lines {lines}: it is read as a "
-        f"{form} crontab (--system and --user say which)",
+    if by_path not in (None, form):
+        return Told(
+            form,
+            f"{path} looks like the place of a {by_path} crontab, but most of its lines {lines}: it is read "
+            f"as a {form} crontab (--system and --user say which)",
+        )
+    note = (
+        f"{path} is read as a system crontab, for its lines seem to {lines} (--user says that they have not)"
     )
+    return Told(form, None if is_sure else note)
 
 
 def spool_user(path: str) -> str | None:
@@ -110,18 +118,24 @@ def _against(path: str, by_path: Form, user: int, system: int) -> str | None:
     return None
 
 
-def _by_command(command: str) -> Form | None:
+def _evidence(command: str) -> int:
+    """For a system's form above 0, for a user's below."""
     words = command.split(None, 2)
     if not words:
-        return None
+        return 0
     first, second = words[0], words[1] if len(words) > 1 else ""
     if re.fullmatch(r"<%.*|\{\{.*|@[A-Z_]+@", first):
-        return "system" if re.search(r"(%>|\}\}|@)\s+(/|\S+/)", command) else None
-    if not _USER_NAME.fullmatch(first) or not can_be_user(first) or not second or second.startswith("-"):
-        return "user"
+        return _SURE if re.search(r"(%>|\}\}|@)\s+(/|\S+/)", command) else 0
+    if not _USER_NAME.fullmatch(first) or not can_be_user(first):
+        return -_SURE
+    is_program = _PROGRAMS.fullmatch(first) is not None
+    if not second or second.startswith("-"):
+        return -_SURE if is_program else -_LIKELY
     if _USERS.fullmatch(first):
-        return "system" if not _PROGRAMS.fullmatch(first) or _begins_a_command(second) else "user"
-    return "system" if not _PROGRAMS.fullmatch(first) and _begins_a_command(second) else "user"
+        return _SURE if not is_program or _begins_a_command(second) else -_LIKELY
+    if is_program:
+        return -_SURE
+    return _LIKELY if _begins_a_command(second) else -_LIKELY
 
 
 def _begins_a_command(word: str) -> bool:

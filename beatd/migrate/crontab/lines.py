@@ -83,6 +83,8 @@ class _Reader:
         self.dialect = dialect
         self.settings = Settings("cronie" if dialect else cron)
         self.comment: str | None = None
+        #: Whether the line before ends as if it went on.
+        self.continued = False
         #: The lines that the cron itself refuses, with what it says.
         self.refused_by_cron: dict[int, str] = {}
 
@@ -93,11 +95,15 @@ class _Reader:
             self.comment = about_the_next(text) if text else None
             return self._line(number, "comment" if text else "blank", source)
         comment, self.comment = self.comment, None
+        continued, self.continued = self.continued, text.rstrip("\r").endswith("\\")
         try:
             return self._assignment_or_entry(number, source, start, comment)
         except _RefusedError as refused:
             if refused.by_cron:
                 self.refused_by_cron[number] = refused.by_cron
+                if continued:
+                    refused.problem = "cron has no continuation lines: the \\ above joins nothing"
+                    refused.example = hints.working([], self.cron, self.form)
             where = f"{self.path}:{number}:{refused.position + 1}"
             reason = FieldError(
                 refused.field, refused.value, refused.problem, example=refused.example, where=where
@@ -108,7 +114,6 @@ class _Reader:
                 never_ran=refused.never_ran,
                 assignment=refused.assignment,
                 comment=comment,
-                **refused.known,
             )
 
     def _line(self, number: int, kind: Kind, source: str, **more: Any) -> Line:
@@ -387,4 +392,3 @@ class _RefusedError(Exception):
         self.never_ran = never_ran
         self.assignment = assignment
         self.by_cron: str | None = None
-        self.known: dict[str, Any] = {}

@@ -291,6 +291,13 @@ def test_only_root_may_keep_a_line_out_of_cronies_log(owner: str, kind: str) -> 
     assert line.kind == kind
 
 
+def test_cron_has_no_continuation_lines() -> None:
+    first, second = read(b"0 5 * * * /opt/poll \\\n    --all\n", "tab", form="user").lines
+
+    assert first.command == "/opt/poll \\"
+    assert "the \\ above joins nothing" in str(second.reason)
+
+
 def test_nothing_to_run() -> None:
     line = the_line("0 5 * * * ")
     assert "there is no command; cron starts a shell that does nothing" in reason(line)
