@@ -8,7 +8,7 @@ What systemd refuses is refused. A wall time matches when weekday, date and time
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -66,6 +66,7 @@ class CalendarEvent:
     hours: frozenset[int] = HOURS
     minutes: frozenset[int] = MINUTES
     seconds: frozenset[int] = SECONDS
+    warnings: tuple[str, ...] = ()
 
 
 def parse_event(text: str, own_abbreviations: Collection[str] = ()) -> CalendarEvent:
@@ -116,12 +117,22 @@ class _Reader:
         if self._peek() == "@":
             return self._instant(weekdays)
         date = self._date()
-        hours, minutes, seconds = self._time()
+        hours, minutes, seconds, warnings = self._time()
         if self.at != len(self.text):
             raise self._unexpected()
         years, months, days, from_end = date
         return CalendarEvent(
-            "", None, weekdays, years, months, days, from_end, hours=hours, minutes=minutes, seconds=seconds
+            "",
+            None,
+            weekdays,
+            years,
+            months,
+            days,
+            from_end,
+            hours=hours,
+            minutes=minutes,
+            seconds=seconds,
+            warnings=warnings,
         )
 
     def _weekdays(self) -> frozenset[int]:
@@ -217,16 +228,17 @@ class _Reader:
         self.at += 1
         return self.text[self.at - 1] == "~"
 
-    def _time(self) -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
+    def _time(self) -> tuple[frozenset[int], frozenset[int], frozenset[int], tuple[str, ...]]:
         midnight = frozenset({0})
         if not self._peek():
-            return midnight, midnight, midnight
-        hours = _values("hour", self._chain(), 0, 23)
+            return midnight, midnight, midnight, ()
+        chain = self._chain()
+        hours = _values("hour", chain, 0, 23)
         if not self._skip(":"):
             raise _SyntaxProblemError("a time of day has a colon: '06:30'")
         minutes = _values("minute", self._chain(), 0, 59)
         seconds = _whole_seconds(self._chain(parts=True)) if self._skip(":") else midnight
-        return hours, minutes, seconds
+        return hours, minutes, seconds, tuple(_lost_hours(chain or [], hours))
 
     def _chain(self, *, parts: bool = False) -> list[_Part] | None:
         """A list of values, ranges and steps; None is `*`. With `parts` numbers may have a fraction, and all
@@ -324,6 +336,20 @@ def _check(name: str, part: _Part, low: int, high: int, from_end: bool) -> None:
     second = part.start - part.step if from_end else part.start + part.step
     if part.step > high - low or not low <= second <= high:
         raise _SyntaxProblemError(f"the step {part.step} of {name}s leads out of {low}-{high}")
+
+
+def _lost_hours(chain: list[_Part], hours: frozenset[int]) -> Iterator[str]:
+    """systemd looks for the hour after the last one of a step without an end, finds one past midnight, and at
+    the end of a month goes on from there."""
+    steps = [part for part in chain if part.step and part.stop is None]
+    resumed = min(
+        (part.start + part.step * -(-(24 - part.start) // part.step) - 24 for part in steps), default=0
+    )
+    if min(hours) < resumed:
+        yield (
+            f"systemd 252 leaves out {min(hours):02}:00 on the first of a month, and stops in some nights of "
+            "daylight saving, for the step does not end with the day; beatd fires"
+        )
 
 
 def _with_full_years(part: _Part) -> _Part:

@@ -189,7 +189,7 @@ class _Reader:
         found = []
         for number, options in enumerate(entries, 1):
             whole = {**options, "misfire": misfire, "overlap": "queue"}
-            warnings = list(self._warnings)
+            warnings = [*self._warnings, *(said for _, event in self._events for said in event.warnings)]
             whole |= self._jitter(_shortest_distance(options), warnings)
             if len(entries) > 1:
                 warnings.append(
