@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from beatd.migrate.crontab.cron_log import CronLog, Started, moved, of_commands
 from beatd.migrate.crontab.entries import source_of, where
-from beatd.migrate.crontab.evaluator import NotEvaluated, read_times
+from beatd.migrate.crontab.evaluator import NotEvaluated, Times, read_times
 from beatd.migrate.crontab.imported import Entries, Imported
 from beatd.migrate.crontab.model import Crontab, Line
 from beatd.migrate.crontab.tabs import Tabs
@@ -98,6 +98,8 @@ class _Lines:
     user: str | None
     command: str
     lines: list[tuple[Crontab, Line, Sequence[Imported]]] = field(default_factory=list)
+    #: of each of them, unless a note says why not
+    times: list[Times] = field(default_factory=list)
     note: str | None = None
 
 
@@ -200,7 +202,7 @@ def _groups(tabs: Tabs, entries: Entries, dialect: str | None) -> list[_Lines]:
             try:
                 if (reason := not_evaluated(tab, dialect)) is not None:
                     raise reason
-                read_times(line.source)
+                group.times.append(read_times(line.source, tab.crontab.cron))
             except NotEvaluated as reason:
                 group.note = group.note or str(reason)
             if line.quiet:
@@ -269,7 +271,7 @@ def _fires(imported: Iterable[Imported], start: datetime, end: datetime) -> list
 def _several(group: _Lines, start: datetime, end: datetime, machine: ZoneInfo) -> dict[datetime, int]:
     """At which instants cron starts more than one process for the lines of a group, and how many."""
     counts: dict[int, int] = defaultdict(int)
-    for _, line, _ in group.lines:
-        for at, count in cron_starts(line, machine, start, end):
+    for (_, line, _), times in zip(group.lines, group.times, strict=True):
+        for at, count in cron_starts(line, times, machine, start, end):
             counts[at] += count
     return {datetime.fromtimestamp(at, UTC): count for at, count in counts.items() if count > 1}

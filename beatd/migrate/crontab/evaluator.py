@@ -16,10 +16,12 @@ nothing held back, for that zone's sake.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 _SMALL, _MEDIUM = 5, 3 * 60
@@ -40,6 +42,12 @@ _NICKNAMES = {
     "midnight": "0 0 * * *",
     "hourly": "0 * * * *",
 }
+
+
+#: One value or range of a field.
+_ITEM = re.compile(
+    r"(?:(?P<star>\*)|(?P<first>[0-9A-Za-z]+)(?:-(?P<last>[0-9A-Za-z]+))?)(?:/(?P<step>[0-9]+))?", re.ASCII
+)
 
 
 class NotEvaluated(Exception):
@@ -75,7 +83,7 @@ class Times:
         return of_day in self.minutes_of_day and self.match_day(number)
 
 
-def read_times(line: str) -> Times:
+def read_times(line: str, cron: Literal["debian", "cronie"] = "debian") -> Times:
     """The times of a crontab's line as it stands there. Raises NotEvaluated."""
     text = line.lstrip(" \t")
     text = text.removeprefix("-")
@@ -92,7 +100,7 @@ def read_times(line: str) -> Times:
     if any("~" in field for field in fields):
         raise NotEvaluated("cron draws its time whenever it reads the file (~)", expected=True)
     minutes, hours, days, months, weekdays = (
-        _values(field, *limits)
+        _values(field, *limits, strict=cron == "cronie")
         for field, limits in zip(
             fields,
             ((0, 59, ()), (0, 23, ()), (1, 31, ()), (1, 12, _MONTHS), (0, 7, _DAYS)),
@@ -109,24 +117,37 @@ def read_times(line: str) -> Times:
     )
 
 
-def _values(field: str, low: int, high: int, names: Sequence[str]) -> frozenset[int]:
+def _values(field: str, low: int, high: int, names: Sequence[str], *, strict: bool) -> frozenset[int]:
+    """`strict`: cronie refuses what Debian's cron passes over, whatever follows a value or a range; and takes
+    a Sunday that ends a range for the 7th day, not for the 0th.
+    """
     values: set[int] = set()
-    for item in field.split(","):
-        span, slash, step = item.partition("/")
-        first, dash, last = span.partition("-")
-        if span == "*":
+    position = 0
+    while True:
+        item = _ITEM.match(field, position)
+        if item is None:
+            raise NotEvaluated(f"{field[position:]!r} cannot be read")
+        if item["star"]:
             begin, end = low, high
-        elif dash:
-            begin, end = _number(first, low, names), _number(last, low, names)
-            end = 7 if high == 7 and end == 0 < begin else end
         else:
-            begin = end = _number(first, low, names)
-        if slash and not (step.isdecimal() and int(step) > 0 and (dash or span == "*")):
-            raise NotEvaluated(f"the step of {item!r} cannot be read")
-        found = range(begin, end + 1, int(step) if slash else 1)
+            begin = end = _number(item["first"], low, names)
+            if item["last"]:
+                end = _number(item["last"], low, names)
+                end = 7 if strict and end == 0 < begin and not item["step"] else end
+            elif item["step"]:
+                raise NotEvaluated(f"a step after one number, {item[0]!r}, cannot be read")
+        if item["step"] and int(item["step"]) == 0:
+            raise NotEvaluated(f"the step of {item[0]!r} cannot be read")
+        # one that runs backwards matches nothing
+        found = range(begin, end + 1, int(item["step"] or 1))
         if found and not low <= found[0] <= found[-1] <= high:
-            raise NotEvaluated(f"{item!r} is not within {low}-{high}")
+            raise NotEvaluated(f"{item[0]!r} is not within {low}-{high}")
         values.update(found)
+        position = item.end() + 1
+        if field[item.end() : position] != ",":
+            break
+    if strict and item.end() < len(field):
+        raise NotEvaluated(f"{field!r} cannot be read")
     return frozenset(values)
 
 

@@ -95,11 +95,10 @@ def verify(
 
 
 def cron_starts(
-    line: Line, machine: ZoneInfo, start: datetime, end: datetime, times: Times | None = None
+    line: Line, times: Times, machine: ZoneInfo, start: datetime, end: datetime
 ) -> Iterator[tuple[int, int]]:
-    """Seconds since 1970 and number of processes of each instant. Raises NotEvaluated."""
-    zone = ZoneInfo(line.timezone) if line.timezone else None
-    return starts(times or read_times(line.source), machine, start, end, zone)
+    """Seconds since 1970 and number of processes of each instant."""
+    return starts(times, machine, start, end, ZoneInfo(line.timezone) if line.timezone else None)
 
 
 def not_evaluated(tab: Tab, dialect: str | None) -> NotEvaluated | None:
@@ -146,7 +145,7 @@ class _Proving:
         try:
             if (reason := not_evaluated(tab, dialect)) is not None:
                 raise reason
-            compared = self._compared(read_times(line.source), line, entry)
+            compared = self._compared(read_times(line.source, tab.crontab.cron), line, entry)
         except NotEvaluated as reason:
             outcome: Outcome = "not compared" if reason.expected else "differs"
             return replace(verdict, outcome=outcome, note=f"not compared: {reason}")
@@ -169,7 +168,7 @@ class _Proving:
         return self._known[key]
 
     def _gone_through(self, times: Times, line: Line, fires: Iterable[datetime]) -> Compared:
-        return compare(cron_starts(line, self.machine, self.start, self.end, times), fires)
+        return compare(cron_starts(line, times, self.machine, self.start, self.end), fires)
 
 
 def compare(by_cron: Iterable[tuple[int, int]], by_beatd: Iterable[datetime]) -> Compared:
