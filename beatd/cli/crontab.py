@@ -11,7 +11,7 @@ from rich.text import Text
 
 from beatd import clock
 from beatd.cli.context import context_of
-from beatd.cli.crontab_check import Report
+from beatd.cli.crontab_check import Report, worker_lines
 from beatd.cli.crontab_verify import Asked
 from beatd.cli.crontab_verify import run as run_verify
 from beatd.cli.migration import DryRunOption, PartialOption, PrefixOption, PruneOption, run_import
@@ -68,6 +68,12 @@ _RunPartsOption = Annotated[
 ]
 
 
+_CRON_GOES_ON = (
+    "cron still runs these lines: take them out of it when beatd is to run them (beatd up --shadow tries it "
+    "without running anything)"
+)
+
+
 @app.callback()
 def _group() -> None:
     """Bring crontabs over, and entries back to one."""
@@ -122,7 +128,7 @@ def import_(
     state: State = ctx.obj
     tabs = _read(files, _rules(system, user, cron, dialect), _taking(timezone, queue, run_parts))
     sources = [(KIND, source) for source in _sources(state, files, tabs)]
-    run_import(
+    done = run_import(
         state,
         tabs.reading,
         sources,
@@ -132,6 +138,9 @@ def import_(
         dry_run=dry_run,
         json=json,
     )
+    if not json and not dry_run and any(row.action == "add" for row in done.rows):
+        for text in [*worker_lines(tabs.reading.found), _CRON_GOES_ON]:
+            state.err.print(Text(text, style="yellow"), soft_wrap=True)
 
 
 @app.command("export")

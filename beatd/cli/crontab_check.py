@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -82,7 +82,7 @@ class Report:
             out.print(Text(f"✗ {finding}", style="red"), soft_wrap=True)
         for note in self._tabs.notes:
             out.print(Text(note, style="yellow"), soft_wrap=True)
-        for text in self._workers():
+        for text in worker_lines(self._tabs.reading.found):
             out.print(Text(text), soft_wrap=True)
         out.print(Text(self._sum()), soft_wrap=True)
 
@@ -206,16 +206,6 @@ class Report:
             fires = ", ".join(with_weekday(fire, zone) for fire in row.next_fires)
             print_hanging(out, Text(f"{_INDENT}  next "), Text(fires))
 
-    def _workers(self) -> Iterator[str]:
-        users = users_of(self._tabs.reading.found)
-        if not users:
-            return
-        yield f"{'workers that are' if len(users) > 1 else 'the worker that is'} needed:"
-        for user in users:
-            unknown = "" if has_user(user) else "   (there is no such user on this machine)"
-            yield f"  systemctl enable --now {unit_of(user)}{unknown}"
-        yield "  each runs its own user's commands; nothing runs as root unless a root worker is started"
-
     def _sum(self) -> str:
         totals = self._totals()
         parts = [_number(totals[kind], *_COUNTED[kind]) for kind in KINDS if totals[kind]]
@@ -223,6 +213,18 @@ class Report:
         if totals["never_ran"]:
             text += f"; {totals['never_ran']} of them cron itself never ran"
         return text
+
+
+def worker_lines(found: Iterable[Found]) -> Iterator[str]:
+    """Which workers are needed, and what they mean."""
+    users = users_of(found)
+    if not users:
+        return
+    yield f"{'workers that are' if len(users) > 1 else 'the worker that is'} needed:"
+    for user in users:
+        unknown = "" if has_user(user) else "   (there is no such user on this machine)"
+        yield f"  systemctl enable --now {unit_of(user)}{unknown}"
+    yield "  each runs its own user's commands; nothing runs as root unless a root worker is started"
 
 
 def _number(count: int, one: str, many: str) -> str:

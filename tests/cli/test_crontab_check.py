@@ -202,6 +202,21 @@ def test_folders_are_read_as_cron_reads_them(beatd: Beatd) -> None:
     assert [file["path"] for file in cronie["files"]] == ["etc/cron.d/good", "etc/cron.d/with.dot"]
 
 
+def test_a_file_that_is_named_twice_is_read_once(beatd: Beatd) -> None:
+    write(beatd, "etc/cron.d/good", "@daily root x\n")
+    document = checked(beatd, "etc/cron.d/good", "etc/cron.d", "./etc/../etc/cron.d/good")
+    assert [file["path"] for file in document["files"]] == ["etc/cron.d/good"]
+
+
+def test_nobody_is_named_and_that_is_told(beatd: Beatd) -> None:
+    write(beatd, "tab", "@daily x\n")
+    write(beatd, "var/spool/cron/crontabs/root", "@daily x\n")
+    [mine, roots] = [file["notes"] for file in checked(beatd, "tab", "var/spool/cron/crontabs/root")["files"]]
+    assert "the worker that takes the default queue" in mine[0]
+    assert roots == []
+    assert checked(beatd, "tab", "--queue", "user.root")["files"][0]["notes"] == []
+
+
 def test_a_spool_is_of_users(beatd: Beatd) -> None:
     write(beatd, "var/spool/cron/crontabs/root", "@daily x\n")
     write(beatd, "var/spool/cron/crontabs/a.b", "@daily x\n")

@@ -54,6 +54,14 @@ def test_a_crontab_is_taken_over_once(beatd: Beatd) -> None:
     assert "0 added, 0 changed, 0 removed, 2 unchanged" in again
 
 
+def test_what_is_left_to_do_is_told(beatd: Beatd) -> None:
+    (beatd.home / "tab").write_text("@daily root x\n")
+    told = beatd("crontab", "import", "tab").stderr
+    assert "systemctl enable --now beatd-worker@root.service" in told
+    assert "cron still runs these lines" in told
+    assert "cron still" not in beatd("crontab", "import", "tab").stderr
+
+
 def test_looking_writes_nothing(beatd: Beatd) -> None:
     document = beatd.json("crontab", "import", "tab", "--dry-run")
     assert (document["applied"], document["totals"]["added"]) == (False, 2)

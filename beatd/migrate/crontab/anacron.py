@@ -56,10 +56,12 @@ class _Period:
     warning: str | None = None
 
 
-def is_anacrontab(path: str, data: bytes) -> bool:
-    """By its name, or by its lines, of which none is cron's."""
-    if "anacrontab" in Path(path).name:
-        return True
+def is_called_anacrontab(path: str) -> bool:
+    return "anacrontab" in Path(path).name
+
+
+def looks_like_anacrontab(data: bytes) -> bool:
+    """By its lines, of which none is cron's."""
     jobs = 0
     for line in _physical(data):
         if _BLANK.fullmatch(line) or _COMMENT.fullmatch(line) or _ASSIGNMENT.fullmatch(line):

@@ -53,6 +53,10 @@ def read_entries(crontab: Crontab, taking: Taking) -> Reading:
             reading += Reading(refused=(line.reason,))
         elif line.kind == "entry":
             reading += _of_line(crontab, line, taking)
+    if any("queue" not in found.options for found in reading.found):
+        told = "they run as the user of the worker that takes the default queue"
+        note = f"{crontab.path}: whose commands these are is not known: {told}; --queue user.NAME for another"
+        reading += Reading(notes=(note,))
     if not reading.refused and (never_ran := _ignored(crontab)):
         reading += Reading(refused=(FieldError("file", crontab.path, never_ran),))
     return reading

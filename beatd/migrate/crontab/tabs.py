@@ -9,9 +9,14 @@ from pathlib import Path
 
 from beatd.errors import FieldError
 from beatd.migrate.crontab import lines
-from beatd.migrate.crontab.anacron import is_anacrontab, read_anacron_entries, read_anacrontab
+from beatd.migrate.crontab.anacron import (
+    is_called_anacrontab,
+    looks_like_anacrontab,
+    read_anacron_entries,
+    read_anacrontab,
+)
 from beatd.migrate.crontab.crons import Cron, Form
-from beatd.migrate.crontab.entries import STDIN, Taking, read_entries
+from beatd.migrate.crontab.entries import STDIN, Taking, read_entries, source_of
 from beatd.migrate.crontab.model import Crontab
 from beatd.migrate.crontab.users import is_spool
 from beatd.migrate.found import Reading
@@ -63,11 +68,15 @@ class Tabs:
 def read_tabs(
     paths: Sequence[Path], rules: Rules, taking: Taking, stdin: Callable[[], bytes] = lambda: b""
 ) -> Tabs:
-    """Reads everything that these paths name; `-` is standard input."""
+    """Reads everything that these paths name, each file once; `-` is standard input."""
     refused: list[FieldError] = []
     notes: list[str] = []
     tabs = []
+    read: set[str] = set()
     for path in _files(paths, rules.cron, refused, notes):
+        if source_of(str(path)) in read:
+            continue
+        read.add(source_of(str(path)))
         try:
             data = stdin() if path == _DASH else path.read_bytes()
         except OSError as error:
@@ -78,11 +87,18 @@ def read_tabs(
 
 
 def read_tab(data: bytes, path: str, rules: Rules, taking: Taking) -> Tab:
-    if rules.form is None and rules.dialect is None and is_anacrontab(path, data):
+    if _is_anacrontab(data, path, rules):
         crontab = read_anacrontab(data, path, cron=rules.cron)
         return Tab(crontab, read_anacron_entries(crontab, taking), is_anacron=True)
     crontab = lines.read(data, path, form=rules.form, cron=rules.cron, dialect=rules.dialect)
     return Tab(crontab, read_entries(crontab, taking))
+
+
+def _is_anacrontab(data: bytes, path: str, rules: Rules) -> bool:
+    """Its name says it also where all files were said to be a system's."""
+    if is_called_anacrontab(path):
+        return rules.form != "user"
+    return rules.form is None and rules.dialect is None and looks_like_anacrontab(data)
 
 
 def _files(paths: Iterable[Path], cron: Cron, refused: list[FieldError], notes: list[str]) -> Iterator[Path]:

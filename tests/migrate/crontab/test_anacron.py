@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from beatd.migrate.crontab.anacron import is_anacrontab, read_anacron_entries, read_anacrontab
+from beatd.migrate.crontab.anacron import read_anacron_entries, read_anacrontab
+from beatd.migrate.crontab.crons import Cron, Form
 from beatd.migrate.crontab.entries import Taking
-from beatd.migrate.crontab.lines import Cron, Line
+from beatd.migrate.crontab.model import Line
+from beatd.migrate.crontab.tabs import Rules, read_tab
 from beatd.migrate.found import Reading
 
 #: As Fedora ships it.
@@ -182,20 +184,24 @@ def test_every_physical_line_is_told() -> None:
     assert [line.number for line in lines] == list(range(1, 8))
 
 
-@pytest.mark.parametrize(
-    ("path", "text", "is_one"),
-    [
-        ("/etc/anacrontab", "", True),
-        ("anacrontab.bak", "0 5 * * * x\n", True),
-        ("tab", FEDORA, True),
-        ("tab", "1 5 cron.daily x\n", True),
-        ("tab", "A=1\n", False),
-        ("tab", "", False),
-        ("tab", "1 5 * * * x\n", False),
-        ("tab", "1 5 1 * * x\n", False),
-        ("tab", "@daily 5 x y\n@daily x\n", False),
-        ("tab", "1 5 job x\n1 5 * * * x\n", False),
-    ],
-)
-def test_how_one_is_known(path: str, text: str, is_one: bool) -> None:
-    assert is_anacrontab(path, text.encode()) is is_one
+# path, text, the form that was given -> whether it is one
+KNOWN: list[tuple[str, str, Form | None, bool]] = [
+    ("/etc/anacrontab", "", None, True),
+    ("/etc/anacrontab", "", "system", True),
+    ("anacrontab", "0 5 * * * x\n", "user", False),
+    ("anacrontab.bak", "0 5 * * * x\n", None, True),
+    ("tab", FEDORA, None, True),
+    ("tab", FEDORA, "system", False),
+    ("tab", "1 5 cron.daily x\n", None, True),
+    ("tab", "A=1\n", None, False),
+    ("tab", "", None, False),
+    ("tab", "1 5 * * * x\n", None, False),
+    ("tab", "1 5 1 * * x\n", None, False),
+    ("tab", "@daily 5 x y\n@daily x\n", None, False),
+    ("tab", "1 5 job x\n1 5 * * * x\n", None, False),
+]
+
+
+@pytest.mark.parametrize(("path", "text", "form", "is_one"), KNOWN)
+def test_how_one_is_known(path: str, text: str, form: Form | None, is_one: bool) -> None:
+    assert read_tab(text.encode(), path, Rules("debian", form), Taking("UTC")).is_anacron is is_one
