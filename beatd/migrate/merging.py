@@ -47,8 +47,8 @@ def merge(columns: Mapping[str, Any], imported: Options, wanted: Options) -> Mer
         if by_source & group and any((key in here) != (key in wanted) for key in kinds):
             by_source |= group
     delta = {key: wanted.get(key) for key in OPTIONS if key in by_source}
-    written = changed_columns(columns, delta)
-    after = options_of(written.columns)
+    written = changed_columns(columns, delta) if delta else Written(columns)
+    after = options_of(written.columns) if delta else here
     overruled = by_source & by_people & _differing(here, after)
     both = [key for key in OPTIONS if key in overruled]
     different = by_people & _differing(after, wanted)

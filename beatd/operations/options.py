@@ -127,8 +127,8 @@ def option_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
     """The options that differ between two sets of columns, with their old and new values."""
     before, after = ({"enabled": True} | options_of(columns) for columns in (old, new))
     before["name"], after["name"] = old.get("name"), new.get("name")
-    differing = [key for key in ("name", *OPTIONS) if not same_value(before.get(key), after.get(key))]
-    return {key: (before.get(key), after.get(key)) for key in differing}
+    different = [key for key in ("name", *OPTIONS) if not same_value(before.get(key), after.get(key))]
+    return {key: (before.get(key), after.get(key)) for key in different}
 
 
 def same_value(one: Any, other: Any) -> bool:
@@ -162,9 +162,10 @@ def natural_value(key: str, value: Any) -> Any:
     return value
 
 
-def canonical(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns in a form in which two spellings of the same are equal: `[1,2]` and `[1, 2]`."""
-    return {key: _comparable(key, columns.get(key)) for key in EDITABLE_COLUMNS}
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The columns that differ in meaning: `[1,2]` and `[1, 2]` are two spellings of the same."""
+    spelt = [key for key in EDITABLE_COLUMNS if one.get(key) != other.get(key)]
+    return [key for key in spelt if _comparable(key, one.get(key)) != _comparable(key, other.get(key))]
 
 
 # What contradicts, and what takes the place of what

@@ -8,11 +8,12 @@ from typing import Any
 
 from beatd.errors import FieldError, InvalidInput
 from beatd.operations.context import Checks, Context
-from beatd.operations.options import TIMING_COLUMNS, Written, argument_option, canonical, natural_value
+from beatd.operations.options import TIMING_COLUMNS, Written, argument_option, differing, natural_value
 from beatd.planning.definition import Definition, parse_definition
+from beatd.planning.examples import EXAMPLES
 from beatd.planning.plan import expires_at
 from beatd.planning.timing import KINDS, Surroundings, Timing, next_fire_time
-from beatd.schedules import parse_instant
+from beatd.schedules import format_instant, parse_instant
 from beatd.store import entries, history
 from beatd.store.entries import StoredEntry, Transaction
 from beatd.store.types import json_text
@@ -21,6 +22,7 @@ Columns = Mapping[str, Any]
 
 
 _TICK = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
 
 
 def checked(
@@ -47,7 +49,8 @@ def in_vain(
     """Why nothing will come of an edit of these columns, if so: a mistake of the person who makes it."""
     until = definition.paused_until
     if "paused_until" in changed and until is not None and until <= now:
-        return FieldError("paused_until", columns["paused_until"], "is in the past")
+        example = format_instant(now.replace(microsecond=0) + _DAY)
+        return FieldError("paused_until", columns["paused_until"], "is in the past", example=example)
     if TIMING_COLUMNS.isdisjoint(changed) and "paused_until" not in changed:
         return None
     return _never_fires(definition, columns, now, runs_made)
@@ -62,25 +65,30 @@ def _never_fires(
     if timing.max_runs is not None and runs_made >= timing.max_runs:
         problem = f"{runs_made} scheduled runs were made already: the entry would never fire again"
         return FieldError("max_runs", timing.max_runs, problem, example=str(runs_made + 10))
-    if next_fire_time(timing.schedule, now) is None:
-        field, problem = _over(timing, columns, now)
-        return FieldError(field, columns[field], f"{problem}: the entry would never fire")
+    coming = next_fire_time(timing.schedule, now)
+    if coming is None:
+        field, problem, example = _over(timing, columns, now)
+        problem = f"{problem}: the entry would never fire"
+        return FieldError(field, columns[field], problem, example=example)
     until = definition.paused_until
     if until is not None and next_fire_time(timing.schedule, until - _TICK) is None:
-        return FieldError("paused_until", columns["paused_until"], "no fire time comes after it")
+        problem, example = "no fire time comes after it", format_instant(coming)
+        return FieldError("paused_until", columns["paused_until"], problem, example=example)
     return None
 
 
-def _over(timing: Timing, columns: Columns, now: datetime) -> tuple[str, str]:
-    """The field because of which no fire time lies ahead, and what is wrong with it."""
+def _over(timing: Timing, columns: Columns, now: datetime) -> tuple[str, str, str | None]:
+    """The field because of which no fire time lies ahead, what is wrong with it, and what might be right."""
+    later = format_instant(now.replace(microsecond=0) + 365 * _DAY)
     for field in ("end_at", "at"):
         if columns[field] is not None and parse_instant(columns[field], timing.timezone, field) <= now:
-            return field, "is in the past"
+            return field, "is in the past", later
     if columns["end_at"] is not None:
-        return "end_at", "no fire time comes before it"
+        return "end_at", "no fire time comes before it", EXAMPLES["end_at"]
     if columns["calendar"] is not None:
-        return "calendar", "no fire time is left by it"
-    return next(kind for kind in KINDS if columns[kind] is not None), "has no fire time ahead"
+        return "calendar", "no fire time is left by it", None
+    kind = next(kind for kind in KINDS if columns[kind] is not None)
+    return kind, "has no fire time ahead", EXAMPLES[kind]
 
 
 def remark(definition: Definition, now: datetime) -> str | None:
@@ -123,8 +131,7 @@ def _encoding_findings(context: Checks, columns: Columns) -> list[FieldError]:
 
 def changes(old: Columns, new: Columns) -> dict[str, tuple[Any, Any]]:
     """The columns that differ in meaning, with their old and new values."""
-    before, after = canonical(old), canonical(new)
-    return {key: (old.get(key), new.get(key)) for key in before if before[key] != after[key]}
+    return {key: (old.get(key), new.get(key)) for key in differing(old, new)}
 
 
 def insert(
@@ -144,10 +151,10 @@ def update(
     """Brings entries, which the caller has locked, to new columns; returns how many that changed."""
     changed = []
     for entry, columns in pairs:
-        differing = changes(entry.columns, columns)
-        if differing:
-            entries.change(transaction, entry, {key: new for key, (_, new) in differing.items()})
-            changed.append((entry, differing))
+        changed_here = changes(entry.columns, columns)
+        if changed_here:
+            entries.change(transaction, entry, {key: new for key, (_, new) in changed_here.items()})
+            changed.append((entry, changed_here))
     versions = [(entry.id, entry.version + 1) for entry, _ in changed]
     history.sign(transaction, versions, context.who, context.door)
     _audit(context, transaction, action, changed)
@@ -192,9 +199,7 @@ def _audit(
 ) -> None:
     if done:
         now = context.database.now(transaction)
-        rows = [
-            _audit_row(context, now, action, entry.id, entry.name, differing) for entry, differing in done
-        ]
+        rows = [_audit_row(context, now, action, entry.id, entry.name, detail) for entry, detail in done]
         history.audited(transaction, rows)
 
 

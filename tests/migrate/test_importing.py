@@ -522,7 +522,8 @@ def test_a_row_tells_when_it_fires(context: Context) -> None:
 def test_an_instant_of_the_past_is_taken_with_a_warning(context: Context) -> None:
     gone = found("0 1 * * * job", cron=None, at="2020-01-01T00:00:00Z")
     (row,) = run(context, Reading((gone,)))
-    assert row.warnings == ("at: '2020-01-01T00:00:00Z': is in the past: the entry would never fire",)
+    (warning,) = row.warnings
+    assert warning.startswith("at: '2020-01-01T00:00:00Z': is in the past: the entry would never fire")
     assert (row.action, row.next_fires) == ("add", ())
 
 
