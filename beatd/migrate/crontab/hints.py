@@ -44,6 +44,8 @@ _LOOKS = (
     (r"[<>=]{7}([ \t]|$)", "a merge conflict is not settled here"),
     (r"(crontab|MAILTO|SHELL|PATH)[ \t]*:", "an assignment is NAME=value"),
 )
+#: cronie takes no other value for this one.
+_A_ZONE = "CRON_TZ=Europe/Berlin"
 _ASSIGNMENTS = (
     (r"\w+[ \t]*=\s*$", "to Debian's cron, a variable without a value is no assignment", '{name}=""'),
     (r"\w+[ \t]*=[ \t]*([\"']).*\1.*\S", "nothing may stand behind the quoted value", '{name}="one value"'),
@@ -85,7 +87,7 @@ def of_line(text: str) -> Hint | None:
     for pattern, problem, shown in _ASSIGNMENTS:
         if re.match(pattern, text):
             name = re.split(r"[ \t=]", text, maxsplit=1)[0]
-            return Hint(problem, shown.format(name=name))
+            return Hint(problem, _A_ZONE if name == "CRON_TZ" else shown.format(name=name))
     blank = re.search(r"[\xa0\u2000-\u200b\u202f\u3000]", text)
     if blank and words.leading_fields(words.split(text.replace(blank[0], " "))) >= len(KINDS):
         return Hint(

@@ -185,6 +185,14 @@ def test_a_zone_before_a_schedule_is_not_taken_for_a_variable(source: str) -> No
     assert "cron takes all of the line for an assignment" in str(line.reason)
 
 
+@pytest.mark.parametrize("source", ["CRON_TZ='", "CRON_TZ='UTC' x"])
+def test_the_example_for_a_zone_is_a_zone(source: str) -> None:
+    reason = the_line(source, "cronie").reason
+
+    assert reason is not None
+    assert reason.example == "CRON_TZ=Europe/Berlin"
+
+
 def test_a_template_that_cron_takes_for_a_variable() -> None:
     line = the_line("<%= @minute %> 5 * * * x")
 
