@@ -30,7 +30,7 @@ from beatd.errors import (
     did_you_mean,
     nearest,
 )
-from beatd.logs import get_logger
+from beatd.logs import get_logger, quieten
 from beatd.migrate import importing
 from beatd.migrate.celery_beat import app as apps
 from beatd.migrate.celery_beat.entries import KIND
@@ -69,6 +69,7 @@ class Scheduler(beat.Scheduler):  # type: ignore[misc]
             _end(str(error).splitlines())
 
     def _start(self) -> None:
+        quieten("info")
         self._database = database = Database.configured(self._loaded.settings.database, create=True)
         _set_up(database)
         self._daemon = joined(

@@ -112,10 +112,15 @@ def configure(level: str = "info", format: str = "auto", stream: IO[str] | None 
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(logging.INFO if level == "debug" else max(logging.WARNING, _number(level)))
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(logging.WARNING, _number(level)))
+    quieten(level)
     logging.getLogger("beatd").setLevel(_number(level))
     logging.captureWarnings(True)
+
+
+def quieten(level: str) -> None:
+    """Holds the libraries that tell every statement and every job to warnings, whoever has the logging."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, _number(level)))
 
 
 def reconfigure(level: str, format: str) -> None:

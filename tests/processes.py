@@ -57,13 +57,23 @@ class Note:
 class Process:
     """One process of the program, its output in a file of its own."""
 
-    def __init__(self, name: str, command: list[str], env: dict[str, str], folder: Path, keeper: Keeper):
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        env: dict[str, str],
+        folder: Path,
+        keeper: Keeper,
+        *,
+        module: str = "beatd",
+        cwd: Path = ROOT,
+    ):
         self.name = name
         self.log = folder / f"{name}.log"
         self._keeper = keeper
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "beatd", *command],
-            cwd=ROOT,
+            [sys.executable, "-m", module, *command],
+            cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=self.log.open("wb"),
@@ -172,10 +182,14 @@ class Installation:
         """Any command of the program, without waiting for a word of it."""
         return self._start(command[0], list(command), {})
 
-    def _start(self, kind: str, command: list[str], env: dict[str, str]) -> Process:
+    def celery(self, kind: str, *command: str, **env: str) -> Process:
+        """Celery's own command line, in the installation's folder."""
+        return self._start(kind, list(command), env, module="celery", cwd=self.folder)
+
+    def _start(self, kind: str, command: list[str], env: dict[str, str], **how: Any) -> Process:
         number = sum(process.name.startswith(kind) for process in self.processes) + 1
         environment = {**self.env, **env}
-        process = Process(f"{kind}-{number}", command, environment, self.folder, self._keeper)
+        process = Process(f"{kind}-{number}", command, environment, self.folder, self._keeper, **how)
         self.processes.append(process)
         return process
 
