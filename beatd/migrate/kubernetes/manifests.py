@@ -98,9 +98,7 @@ def _within(node: Node | None, path: str, line: int, depth: int) -> Iterator[Man
         return
     if isinstance(node, yaml.MappingNode):
         kind, version = (_plain(_child(node, key)) for key in ("kind", "apiVersion"))
-        if kind == "CronJob" and (
-            version is None or str(version).startswith("batch/") or "{{" in str(version)
-        ):
+        if kind == "CronJob" and _is_batch(version, whole=not depth):
             yield Manifest(_place(path, line, node), node, path, line)
             return
         children = [value for _, value in node.value]
@@ -108,6 +106,11 @@ def _within(node: Node | None, path: str, line: int, depth: int) -> Iterator[Man
         children = node.value
     for child in children:
         yield from _within(child, path, line, depth + 1)
+
+
+def _is_batch(version: Any, *, whole: bool) -> bool:
+    """Whose version it is; a whole document may lack it, as in an excerpt."""
+    return whole if version is None else str(version).startswith(("batch/", "{{"))
 
 
 def _unreadable(text: str, path: str, line: int, error: Any) -> FieldError:
@@ -141,13 +144,14 @@ def _child(node: Node | None, key: str) -> Node | None:
 
 
 def _plain(node: Node | None) -> Any:
-    """A scalar's value; of anything else, its text in short."""
+    """A scalar's value; of anything else what shows that it is none. `{{ x }}` is a mapping to YAML."""
     import yaml
 
-    if node is None:
-        return None
+    if isinstance(node, yaml.MappingNode):
+        filled_in = node.value and isinstance(node.value[0][0], yaml.MappingNode)
+        return "{{ … }}" if filled_in else {"…": "…"}
     if not isinstance(node, yaml.ScalarNode):
-        return "{{…}}" if isinstance(node, yaml.MappingNode) else "[…]"
+        return None if node is None else ["…"]
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_object(node)

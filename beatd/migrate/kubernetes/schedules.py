@@ -80,7 +80,8 @@ def _read(text: str) -> Read:
     texts = rule.split()
     if len(texts) != 5:
         more = ": one with seconds is none of Kubernetes" if len(texts) in (6, 7) else ""
-        raise _ProblemError(f"has {len(texts)} fields, and five are needed{more}")
+        counted = "1 field" if len(texts) == 1 else f"{len(texts)} fields"
+        raise _ProblemError(f"has {counted}, and five are needed{more}")
     fields = [kind.parse(text) for kind, text in zip(_KINDS, texts, strict=True)]
     return Read({"cron": _cron(fields)}, timezone, tuple(_doubts(fields)))
 

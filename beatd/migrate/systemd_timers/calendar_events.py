@@ -8,7 +8,7 @@ What systemd refuses is refused. A wall time matches when weekday, date and time
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -232,13 +232,18 @@ class _Reader:
         midnight = frozenset({0})
         if not self._peek():
             return midnight, midnight, midnight, ()
-        chain = self._chain()
-        hours = _values("hour", chain, 0, 23)
+        hours = self._chain()
         if not self._skip(":"):
             raise _SyntaxProblemError("a time of day has a colon: '06:30'")
-        minutes = _values("minute", self._chain(), 0, 59)
-        seconds = _whole_seconds(self._chain(parts=True)) if self._skip(":") else midnight
-        return hours, minutes, seconds, tuple(_lost_hours(chain or [], hours))
+        minutes = self._chain()
+        seconds = _seconds(self._chain(parts=True)) if self._skip(":") else [_Part(0, None, 0)]
+        lost = (_lost("hour", hours, 24), _lost("minute", minutes, 60), _lost("second", seconds, 60))
+        return (
+            _values("hour", hours, 0, 23),
+            _values("minute", minutes, 0, 59),
+            _values("second", seconds, 0, 59),
+            tuple(filter(None, lost)),
+        )
 
     def _chain(self, *, parts: bool = False) -> list[_Part] | None:
         """A list of values, ranges and steps; None is `*`. With `parts` numbers may have a fraction, and all
@@ -338,18 +343,21 @@ def _check(name: str, part: _Part, low: int, high: int, from_end: bool) -> None:
         raise _SyntaxProblemError(f"the step {part.step} of {name}s leads out of {low}-{high}")
 
 
-def _lost_hours(chain: list[_Part], hours: frozenset[int]) -> Iterator[str]:
-    """systemd looks for the hour after the last one of a step without an end, finds one past midnight, and at
-    the end of a month goes on from there."""
-    steps = [part for part in chain if part.step and part.stop is None]
-    resumed = min(
-        (part.start + part.step * -(-(24 - part.start) // part.step) - 24 for part in steps), default=0
+def _lost(name: str, chain: list[_Part] | None, size: int) -> str | None:
+    """systemd looks for the value after the last one of a step that has no end, and finds one beyond the
+    field; where the field above is at its end as well, it goes on from there, and passes over what is before.
+    """
+    steps = [part for part in chain or [] if part.step and part.stop is None]
+    beyond = (part.start + part.step * -(-(size - part.start) // part.step) - size for part in steps)
+    resumed = min(beyond, default=0)
+    first = min((part.start for part in chain or []), default=0)
+    if first >= resumed:
+        return None
+    when = {"hour": "on the first of a month", "minute": "after midnight", "second": "of an hour"}[name]
+    return (
+        f"systemd 252 leaves out {name} {first} {when}, and may stop in nights of daylight saving, for the "
+        "step does not end where the field does; beatd fires"
     )
-    if min(hours) < resumed:
-        yield (
-            f"systemd 252 leaves out {min(hours):02}:00 on the first of a month, and stops in some nights of "
-            "daylight saving, for the step does not end with the day; beatd fires"
-        )
 
 
 def _with_full_years(part: _Part) -> _Part:
@@ -364,17 +372,15 @@ def _full_year(year: int) -> int:
     return year + 1900 if year < 100 else year
 
 
-def _whole_seconds(chain: list[_Part] | None) -> frozenset[int]:
-    if chain is None:
-        return SECONDS
-    for part in chain:
+def _seconds(chain: list[_Part] | None) -> list[_Part] | None:
+    """In whole ones, of millionths."""
+    for part in chain or []:
         for value in (part.start, part.stop or 0, part.step):
             if value % _TICKS:
                 raise _SyntaxProblemError(
                     "beatd fires at whole seconds: a fraction of one cannot be carried over"
                 )
-    whole = [
+    return chain and [
         _Part(part.start // _TICKS, None if part.stop is None else part.stop // _TICKS, part.step // _TICKS)
         for part in chain
     ]
-    return _values("second", whole, 0, 59)

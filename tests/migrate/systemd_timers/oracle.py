@@ -16,13 +16,16 @@ _BLOCK = re.compile(r"(?:^|\n\n)(?=  Original form| *Normalized form)")
 def fires(
     expressions: Sequence[str], zone: str, after: datetime, number: int
 ) -> dict[str, list[datetime] | None]:
-    """The next so many fire times of each expression; None for one that systemd refuses."""
+    """The next so many fire times of each expression; None for one that systemd refuses. Those in which it
+    gets lost (an infinite loop, it says itself, in some nights of daylight saving) are left out.
+    """
     some = list(dict.fromkeys(expressions))
     base = f"--base-time={after.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     done = _analyze(zone, "calendar", f"--iterations={number}", base, "--", *some)
     refused = set(re.findall(r"^Failed to parse calendar specification '(.*)':", done.stderr, re.MULTILINE))
-    blocks = [_times(block, zone) for block in _BLOCK.split(done.stdout) if "Normalized form" in block]
-    taken = [expression for expression in some if expression not in refused]
+    blocks = [_times(block, zone) for block in _BLOCK.split(done.stdout) if "Next elapse" in block]
+    lost = set(re.findall(r"^Failed to determine next elapse for '(.*)':", done.stderr, re.MULTILINE))
+    taken = [expression for expression in some if expression not in refused | lost]
     return dict.fromkeys(refused) | dict(zip(taken, blocks, strict=True))
 
 
