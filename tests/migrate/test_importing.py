@@ -1,8 +1,7 @@
-"""Importing: once, again, after the source was edited, after people edited here, and after both."""
+"""Importing: once, again, and after the source was edited; what cannot be; what is told."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,15 +11,10 @@ import pytest
 from beatd.errors import Conflict, FieldError, InvalidInput
 from beatd.migrate import importing
 from beatd.migrate.found import Found, Reading
-from beatd.migrate.importing import Import, Row
 from beatd.operations import entries
 from beatd.operations.context import Context, Offline
+from tests.migrate.imports import SOURCE, compare, on_sqlite, options, run, told, versions
 from tests.migrate.readings import ETC, found, reading
-
-SOURCE = ("lines", ETC)
-
-#: Most of it is the same on every database.
-on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 TABLE = """
     # Backup
@@ -28,29 +22,6 @@ TABLE = """
     */5 * * * * poll
     @reboot start
 """
-
-
-def compare(context: Context, what: Reading | str, **options: Any) -> Import:
-    wanted = reading(what) if isinstance(what, str) else what
-    return importing.compare(context, wanted, **{"sources": [SOURCE], **options})
-
-
-def run(context: Context, what: Reading | str, **options: Any) -> tuple[Row, ...]:
-    found_ = compare(context, what, **options)
-    found_.execute(context)
-    return found_.rows
-
-
-def told(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    return [(row.action, row.name) for row in rows]
-
-
-def options(context: Context, name: str) -> Mapping[str, Any]:
-    return entries.show(context, name).options
-
-
-def versions(context: Context) -> dict[str, int]:
-    return {entry.name: entry.version for entry in entries.find(context)}
 
 
 def findings(context: Context, what: Reading | str, **more: Any) -> list[str]:
@@ -268,133 +239,6 @@ def test_several_of_one_line(context: Context) -> None:
         ("unchanged", "daily-apt"),
         ("remove", "daily-logrotate"),
     ]
-
-
-# What people edited here
-
-
-def edited(context: Context, before: str, edit: Mapping[str, Any], after: str | Reading) -> Row:
-    """The row of an entry whose line was imported, then edited here, then imported again."""
-    (first,) = run(context, before)
-    entries.change(context, first.name, edit)
-    (row,) = run(context, after)
-    return row
-
-
-@on_sqlite
-def test_what_was_edited_here_is_kept_and_told(context: Context) -> None:
-    line = "0 1 * * * job"
-    row = edited(context, line, {"queue": "slow", "cron": "0 2 * * *"}, line)
-    assert (row.action, row.warnings) == ("unchanged", ("kept: cron, queue were edited here",))
-    assert row.schedule == "0 2 * * *"
-    assert options(context, "job")["queue"] == "slow"
-
-
-@on_sqlite
-def test_and_what_the_source_changed_beside_it_is_taken(context: Context) -> None:
-    row = edited(context, "0 1 * * * job", {"queue": "slow"}, "0 3 * * * job")
-    assert (row.action, row.warnings) == ("change", ("kept: queue was edited here",))
-    assert row.changes == {"cron": ("0 1 * * *", "0 3 * * *")}
-    assert options(context, "job") == {
-        "cron": "0 3 * * *",
-        "timezone": "UTC",
-        "shell": "job",
-        "queue": "slow",
-    }
-
-
-@on_sqlite
-def test_of_what_both_changed_the_sources_holds_once(context: Context) -> None:
-    row = edited(context, "0 1 * * * job", {"cron": "0 2 * * *"}, "0 3 * * * job")
-    assert (row.action, row.warnings) == ("change", ("cron was edited here, too: the source's holds",))
-    assert row.changes == {"cron": ("0 2 * * *", "0 3 * * *")}
-    (again,) = run(context, "0 3 * * * job")
-    assert (again.action, again.warnings) == ("unchanged", ())
-
-
-@on_sqlite
-def test_the_same_edit_on_both_sides_is_none(context: Context) -> None:
-    row = edited(context, "0 1 * * * job", {"cron": "0 3 * * *"}, "0 3 * * * job")
-    assert (row.action, row.warnings) == ("unchanged", ())
-
-
-@on_sqlite
-def test_a_pause_is_kept(context: Context) -> None:
-    row = edited(context, "0 1 * * * job", {"enabled": False, "pause_note": "n"}, "0 2 * * * job")
-    assert row.warnings == ("kept: enabled, pause_note were edited here",)
-    assert entries.show(context, "job").state == "paused"
-
-
-@on_sqlite
-def test_another_name_is_kept(context: Context) -> None:
-    row = edited(context, "0 1 * * * job", {"name": "mine"}, "0 2 * * * job")
-    assert (row.action, row.name) == ("change", "mine")
-    assert row.warnings == ("kept: name was edited here, it would be job",)
-    assert told(run(context, "0 2 * * * job\n0 1 * * * other")) == [("unchanged", "mine"), ("add", "other")]
-
-
-@on_sqlite
-@pytest.mark.parametrize(
-    ("edit", "after", "outcome"),
-    [
-        # another kind of schedule is kept while the source's stays
-        (
-            {"every": "7m"},
-            {"cron": "0 1 * * *", "queue": "q"},
-            {"every": "7m", "shell": "job", "timezone": "UTC", "queue": "q"},
-        ),
-        # and gives way with all that belongs to it when the source's changes
-        (
-            {"calendar_every": "1d", "time": "03:00"},
-            {"cron": "0 2 * * *"},
-            {"cron": "0 2 * * *", "shell": "job", "timezone": "UTC"},
-        ),
-        # the source has another kind
-        (
-            {"dst_gap": "skip"},
-            {"cron": None, "every": "5m"},
-            {"every": "5m", "shell": "job", "timezone": "UTC"},
-        ),
-        # what it runs, in the same way: the arguments of a task mean nothing to a command
-        (
-            {"task": "proj.t", "kwargs": {"a": 1}},
-            {"queue": "q"},
-            {"cron": "0 1 * * *", "task": "proj.t", "kwargs": {"a": 1}, "timezone": "UTC", "queue": "q"},
-        ),
-        (
-            {"task": "proj.t", "kwargs": {"a": 1}},
-            {"shell": "job", "env": {"A": "b"}},
-            {"cron": "0 1 * * *", "shell": "job", "env": {"A": "b"}, "timezone": "UTC"},
-        ),
-        # each argument of a command is an option of its own
-        (
-            {"stdin": "mine", "timeout": "5m"},
-            {"env": {"A": "b"}, "stdin": None},
-            {
-                "cron": "0 1 * * *",
-                "shell": "job",
-                "env": {"A": "b"},
-                "stdin": "mine",
-                "timeout": "5m",
-                "timezone": "UTC",
-            },
-        ),
-    ],
-)
-def test_what_belongs_together(
-    context: Context, edit: Mapping[str, Any], after: Mapping[str, Any], outcome: Mapping[str, Any]
-) -> None:
-    edited(context, "0 1 * * * job", edit, Reading((found("0 1 * * * job", **after),)))
-    assert options(context, "job") == outcome
-
-
-@on_sqlite
-def test_what_the_source_has_no_more_is_unset(context: Context) -> None:
-    first = found("0 1 * * * job", env={"A": "b"}, stdin="x", queue="q", description="d")
-    run(context, Reading((first,)))
-    (row,) = run(context, "0 1 * * * job")
-    assert row.changes.keys() == {"env", "stdin", "queue", "description"}
-    assert options(context, "job") == {"cron": "0 1 * * *", "timezone": "UTC", "shell": "job"}
 
 
 # What cannot be

@@ -70,6 +70,7 @@ EDITS = {
     "on_failure": ("'pause'", "pause"),
     "failure_limit": ("5", 5),
     "on_lost": ("'rerun'", "rerun"),
+    "mailto": ("'ops@example.org'", "ops@example.org"),
     "paused_until": ("'2026-12-24 18:00'", "2026-12-24 18:00"),
     "pause_note": ("'moving house'", "moving house"),
 }
