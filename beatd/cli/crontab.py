@@ -38,7 +38,7 @@ app = typer.Typer(
 
 _FilesArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE…", help="Crontabs, folders of them; - is standard input."),
+    typer.Argument(metavar="FILE", help="Crontabs, folders of them; - is standard input."),
 ]
 _SystemOption = Annotated[
     bool, typer.Option("--system", help="Each line names a user, as in /etc/crontab; else told by the file.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,24 @@ def test_every_physical_line_is_an_object(beatd: Beatd) -> None:
     }
     root = {"user": "root", "queue": "user.root", "unit": "beatd-worker@root.service", "known": True}
     assert document["workers"][1] == root
+
+
+def test_the_document_has_what_the_page_shows(beatd: Beatd) -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "crontab.md").read_text()
+    [shown] = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    [file] = shown["files"]
+    [line] = file["lines"]
+    write(beatd, "php", f"{line['source']}\n")
+    document = checked(beatd, "php", "--cron", "debian")
+    [its_file] = document["files"]
+    [its_line] = its_file["lines"]
+    changing = {"line": 1, "next_fires": its_line["next_fires"]}
+    assert {key: its_line[key] for key in line} == line | changing
+    assert {key: its_file[key] for key in file if key not in ("path", "lines")} == {
+        key: file[key] for key in file if key not in ("path", "lines")
+    }
+    assert {key: document["totals"][key] for key in shown["totals"]} == shown["totals"]
+    assert document["workers"] == shown["workers"]
 
 
 def test_the_same_as_text(beatd: Beatd) -> None:

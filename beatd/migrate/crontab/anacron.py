@@ -34,6 +34,8 @@ _RANGE = re.compile(r"([0-9]+)-([0-9]+)")
 #: A job's id that could as well be a field of cron's.
 _FIELD = re.compile(r"[0-9*,/~-]+")
 
+_BOM = "\ufeff"
+
 _EXAMPLE = "1 5 cron.daily nice run-parts /etc/cron.daily"
 _DAY = 24 * 60
 _MOST_DAYS = 1000
@@ -76,10 +78,7 @@ def looks_like_anacrontab(data: bytes) -> bool:
 def read_anacrontab(data: bytes, path: str, *, cron: Cron = "debian") -> Crontab:
     """The lines of an anacrontab; a job's `schedule` is its period, delay and id, as they stand."""
     reader = _Reader(path, cron)
-    lines = tuple(
-        reader.line(number, text)
-        for number, text in enumerate(_physical(data.removeprefix(b"\xef\xbb\xbf")), 1)
-    )
+    lines = tuple(reader.line(number, text) for number, text in enumerate(_physical(data), 1))
     return Crontab(path, "system", cron, lines)
 
 
@@ -125,10 +124,13 @@ class _Reader:
         if self._cron == "cronie" and "\\" in source:
             text = source.replace("\\", "")
             warnings = (r"cronie's anacron takes every \ out of a line, and so the command is without",)
-        if _BLANK.fullmatch(text):
+        if _BLANK.fullmatch(text.removeprefix(_BOM)):
             return Line(number, "blank", source)
-        if _COMMENT.fullmatch(text):
+        if _COMMENT.fullmatch(text.removeprefix(_BOM)):
             return Line(number, "comment", source)
+        if text.startswith(_BOM):
+            problem = "begins with a byte order mark (BOM), which anacron takes for part of it: remove it"
+            return self._refused(number, source, FieldError("line", source, problem, example=text[1:]))
         try:
             if found := _ASSIGNMENT.fullmatch(text):
                 self._set(found[1], found[2])

@@ -144,6 +144,14 @@ REFUSED = [
 ]
 
 
+def test_a_byte_order_mark_counts_where_it_is_before_something() -> None:
+    comment, job = lines_of(b"\xef\xbb\xbf# c\n1 5 a x\n")
+    assert (comment.kind, comment.source, job.kind) == ("comment", "\ufeff# c", "entry")
+    [job] = lines_of(b"\xef\xbb\xbf1 5 a x\n")
+    assert job.kind == "refused"
+    assert "byte order mark" in str(job.reason)
+
+
 @pytest.mark.parametrize(("text", "problem"), REFUSED)
 def test_what_cannot_be_taken(text: str, problem: str) -> None:
     reading = read(f"# first\n{text}\n")
