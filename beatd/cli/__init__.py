@@ -50,6 +50,8 @@ _COMMANDS = {
     "resume": _Command("beatd.cli.pause:resume_all", "Let everything fire again (--all).", _ENTRIES),
     "crontab": _Command("beatd.cli.crontab:app", "Bring crontab lines over.", _ENTRIES),
     "celery": _Command("beatd.cli.celery:app", "Bring the schedule of Celery's beat over.", _ENTRIES),
+    "systemd": _Command("beatd.cli.systemd:app", "Bring systemd's timers over.", _ENTRIES),
+    "kubernetes": _Command("beatd.cli.kubernetes:app", "What CronJobs would be as entries.", _ENTRIES),
     "status": _Command("beatd.cli.status:status", "What runs where, and how late it is.", _CARE),
     "doctor": _Command("beatd.cli.doctor:doctor", "Check everything, say what to do.", _CARE),
     "db": _Command("beatd.cli.database:app", "Upgrade or check the database.", _CARE),
