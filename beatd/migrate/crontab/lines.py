@@ -177,8 +177,10 @@ class _Reader:
         user, position = self._user(source, position)
         command, stdin, more = self._command(source, position)
         if user is None and forms.looks_like_user_column(command):
-            problem = "stands where the command does; it looks like the user of a system crontab"
-            example = f"--system, or {' '.join(command.split()[1:])[:60]}"
+            problem = "stands where the command does; is it the user of a system crontab (--system)?"
+            example = hints.working(
+                [source[start:position] + command.split(None, 1)[1]], self.cron, self.form
+            )
             raise _RefusedError("command", command.split()[0], problem, position, example=example)
         if wrong := self.settings.wrong_zone:
             problem = f"{wrong.problem} (set above)"
