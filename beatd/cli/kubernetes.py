@@ -45,6 +45,7 @@ def check(
         str, typer.Option("--timezone", metavar="ZONE", help="The zone of the cluster's controller.")
     ] = "UTC",
     prefix: PrefixOption = "",
+    only_toml: Annotated[bool, typer.Option("--toml", help="Print the entries file alone.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Show the entries that would do the same as CronJobs, as a table and as an entries file.
@@ -61,6 +62,12 @@ def check(
     if json:
         print_json(rows_document(rows) | {"notes": reading.notes, "toml": entries})
         raise typer.Exit(1 if any(row.action == "refused" for row in rows) else 0)
+    if only_toml:
+        sys.stdout.write(entries)
+        problems = [f"{row.where}: {row.problem}" for row in rows if row.problem]
+        for problem in problems:
+            state.err.print(Text(f"beatd: {problem}"), soft_wrap=True)
+        raise typer.Exit(1 if problems else 0)
     try:
         print_check(state, rows, reading)
     finally:

@@ -53,6 +53,16 @@ def test_what_is_printed_below_the_table_can_be_applied(beatd: Beatd) -> None:
     assert applied["cleanup"]["shell"].startswith("kubectl --namespace web create job --from=cronjob/cleanup")
 
 
+def test_the_entries_file_alone(beatd: Beatd) -> None:
+    assert set(tomllib.loads(beatd("kubernetes", "check", "jobs.yaml", "--toml").stdout)["entry"]) == {
+        "report",
+        "cleanup",
+    }
+    told = beatd("kubernetes", "check", "-", "--toml", input=JOBS.replace("@daily", "@dialy"), status=1)
+    assert set(tomllib.loads(told.stdout)["entry"]) == {"report"}
+    assert "stdin:18:13: schedule: '@dialy'" in told.stderr
+
+
 def test_json_has_both(beatd: Beatd) -> None:
     document = beatd.json("kubernetes", "check", "jobs.yaml", "--timezone", "Asia/Tokyo")
     assert document["totals"]["added"] == 2
