@@ -34,6 +34,7 @@ OVERLAPS = ("allow", "queue")
 
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 _TICK = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def revoke(context: Context, origin: str) -> tuple[str, int]:
         if not found:
             raise NotFound("run that waits of", origin)
         if len(found) > 1:
-            raise FieldError("backfill", origin, "several begin so; give more of it")
+            raise FieldError("backfill", origin, "several begin so; give more of it", example=found[0])
         reason = f"revoked by {context.who}"
         count = history.revoke_unbegun(transaction, found[0], context.database.now(transaction), reason)
         writing.audit(context, transaction, "revoke backfill", {"origin": found[0], "runs": count})
@@ -127,10 +128,11 @@ def revoke(context: Context, origin: str) -> tuple[str, int]:
 
 def _require_fires(entry: StoredEntry, definition: Definition) -> None:
     if definition.timing.at_boot:
-        raise FieldError("cron", entry.columns["cron"], "a boot entry has no fire times in the past")
+        problem, run_now = "a boot entry has no fire times in the past", f"beatd entry trigger {entry.name}"
+        raise FieldError("cron", entry.columns["cron"], problem, example=run_now)
     if definition.timing.fixed_delay:
         problem = "its fires hang on the ends of its runs: there are no others to make up"
-        raise FieldError("fixed_delay", True, problem)
+        raise FieldError("fixed_delay", True, problem, example=f"beatd entry trigger {entry.name}")
 
 
 def _overlap(context: Context, definition: Definition, overlap: str | None) -> str:
@@ -139,8 +141,8 @@ def _overlap(context: Context, definition: Definition, overlap: str | None) -> s
     if overlap not in OVERLAPS:
         raise FieldError("overlap", overlap, f"one of {', '.join(OVERLAPS)}", example=OVERLAPS[0])
     if overlap == "queue" and not context.reports:
-        problem = "needs workers that report, and celery.reports is false"
-        raise FieldError("overlap", overlap, problem)
+        problem = "needs workers that report, and celery.reports is false; allowed is 'allow'"
+        raise FieldError("overlap", overlap, problem, example="allow")
     return overlap
 
 
@@ -150,9 +152,11 @@ def _range(
     first = ago(start, now, definition.timezone, "from")
     last = now if end is None else ago(end, now, definition.timezone, "to")
     if last > now:
-        raise FieldError("to", str(end), "is in the future: what comes is made by the schedule")
+        problem = "is in the future: what comes is made by the schedule"
+        raise FieldError("to", str(end), problem, example=format_instant(now.replace(microsecond=0)))
     if first > last:
-        raise FieldError("from", str(start), f"is after the end of the range, {format_instant(last)}")
+        problem = f"is after the end of the range, {format_instant(last)}"
+        raise FieldError("from", str(start), problem, example=format_instant(last - _DAY))
     return first, last
 
 
@@ -161,7 +165,7 @@ def _interval(overlap: str, rate: str | None) -> timedelta | None:
     if overlap == "queue":
         if rate is not None:
             problem = "is for overlap allow; with queue each run waits for the one before"
-            raise FieldError("rate", rate, problem)
+            raise FieldError("rate", rate, problem, example="overlap = 'allow'")
         return None
     found = re.fullmatch(r"([1-9][0-9]{0,3})/([smh])", rate or RATE)
     if found is None:
@@ -191,8 +195,9 @@ def _fires(
         elif len(wanted) < MOST:
             wanted.append(fire_time)
         else:
-            problem = f"more than {MOST:,} fires come from then on, the most of one call; they fit up to "
-            raise FieldError("from", format_instant(start), problem + format_instant(wanted[-1]))
+            until = format_instant(wanted[-1])
+            problem = f"more than {MOST:,} fires came by then, the most of one call; they fit up to {until}"
+            raise FieldError("to", format_instant(end), problem, example=until)
     return tuple(wanted), left_out
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from beatd.errors import Conflict, FieldError, InvalidInput, NotFound, nearest
+from beatd.errors import Conflict, FieldError, NotFound, nearest
 from beatd.operations import writing
 from beatd.operations.context import Context
 from beatd.operations.options import (
@@ -69,8 +69,7 @@ def add(context: Context, name: str, options: Options) -> Entry:
         surroundings = context.surroundings(transaction)
         definition = writing.checked(context, surroundings, written, now)
         given = [key for key, value in written.columns.items() if value is not None]
-        if finding := writing.in_vain(definition, written.columns, given, now):
-            raise InvalidInput([finding])
+        writing.refuse_in_vain(definition, written.columns, given, now)
         if store.get(transaction, name) is not None:
             raise Conflict(f"there is an entry {name!r} already: choose another name, or change that one")
         writing.insert(context, transaction, [written.columns])
@@ -225,8 +224,7 @@ def checked_change(
     definition = writing.checked(context, surroundings, written, entry.created_at)
     changed = writing.changes(entry.columns, written.columns).keys()
     runs_made = entry.timer.runs_made if entry.timer else 0
-    if finding := writing.in_vain(definition, written.columns, changed, now, runs_made):
-        raise InvalidInput([finding])
+    writing.refuse_in_vain(definition, written.columns, changed, now, runs_made)
     return definition
 
 

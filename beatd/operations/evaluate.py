@@ -16,6 +16,7 @@ from typing import Any
 
 from beatd.errors import BeatdError, FieldError, InvalidInput, did_you_mean, nearest
 from beatd.operations.options import TIMING_COLUMNS, new_columns
+from beatd.planning.examples import EXAMPLES
 from beatd.planning.preview import Coming, Withheld, preview, sentence
 from beatd.planning.reading import Reader, text, whole
 from beatd.planning.timing import KINDS, Surroundings, Timing, parse_timing
@@ -34,6 +35,12 @@ _ANCHORED = ("every", "calendar_every")
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _RULES_KEPT = 10_000
 _EXAMPLE = '{"cron": "*/5 * * * *", "timezone": "Europe/Berlin"}'
+#: What works, where it is no column's text.
+_VALUES = {
+    **{"after": "2026-03-28T23:00:00Z", "n": COUNT, "max_runs": 10, "fixed_delay": True},
+    **{"custom_args": {"hour": "9-17"}, "action": "next"},
+    **{"dates": ["2026-12-24"], "weekdays": ["sat", "sun"], "country": "DE", "region": "BY"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +255,11 @@ def _words(key: str, value: Any) -> str | None:
 
 
 def _unknown(key: str, value: Any, known: Sequence[str] = KEYS, prefix: str = "") -> FieldError:
-    near = did_you_mean(nearest(key.replace("-", "_"), known)) or f"; known are {', '.join(known)}"
-    return FieldError(prefix + key, value, f"unknown{near}")
+    near = nearest(key.replace("-", "_"), known)
+    hint = did_you_mean(near) or f"; known are {', '.join(known)}"
+    meant = next(iter(near), known[0])
+    example = json.dumps({meant: _VALUES.get(meant, EXAMPLES.get(meant))})
+    return FieldError(prefix + key, value, f"unknown{hint}", example=example)
 
 
 def _note(timing: Timing) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any
 from beatd.errors import FieldError, InvalidInput, nearest
 from beatd.operations.calendars import CALENDAR_OPTIONS
 from beatd.operations.options import OPTIONS, Options
+from beatd.planning.examples import EXAMPLES, given
 
 _PIECE = r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|[A-Za-z0-9_-]+)"""
 _KEY = re.compile(rf"\s*({_PIECE}(?:\s*\.\s*{_PIECE})*)\s*=")
@@ -136,6 +137,7 @@ def read_one(text: str) -> dict[str, Any]:
 
 #: The kinds of tables, and the keys that each may hold.
 _OPTIONS = {"entry": OPTIONS, "calendar": CALENDAR_OPTIONS}
+_KEYS = {"entry": given("cron"), "calendar": "country = 'DE'"}
 
 
 def _read(source: Source, findings: list[FieldError]) -> Iterator[tuple[str, Wanted]]:
@@ -175,11 +177,14 @@ def _wanted(source: Source, kind: str, name: str, table: Any, findings: list[Fie
 def _unknown(kind: str, name: str, key: str, value: Any, where: str) -> FieldError:
     near = nearest(key.replace("-", "_"), _OPTIONS[kind])
     if near:
-        return FieldError(key, _short(value), f"unknown key; did you mean {near[0]!r}?", where=where)
+        problem = f"unknown key; did you mean {near[0]!r}?"
+        example = given(near[0]) if near[0] in EXAMPLES else None
+        return FieldError(key, _short(value), problem, example=example, where=where)
     if isinstance(value, dict):
         problem = "unknown key; a name with dots must be quoted"
         return FieldError(key, "{…}", problem, example=f'[{kind}."{name}.{key}"]', where=where)
-    return FieldError(key, _short(value), f"unknown key; known are {', '.join(_OPTIONS[kind])}", where=where)
+    problem = f"unknown key; known are {', '.join(_OPTIONS[kind])}"
+    return FieldError(key, _short(value), problem, example=_KEYS[kind], where=where)
 
 
 def _not_toml(source: Source, message: str) -> FieldError:

@@ -46,7 +46,23 @@ def checked(
 def in_vain(
     definition: Definition, columns: Columns, changed: Collection[str], now: datetime, runs_made: int = 0
 ) -> FieldError | None:
-    """Why nothing will come of an edit of these columns, if so: a mistake of the person who makes it."""
+    """Why nothing will come of an edit of these columns, if so, where that is only worth a word."""
+    if finding := _in_vain(definition, columns, changed, now, runs_made):
+        return FieldError(finding.field, finding.value, finding.problem)
+    return None
+
+
+def refuse_in_vain(
+    definition: Definition, columns: Columns, changed: Collection[str], now: datetime, runs_made: int = 0
+) -> None:
+    """Raises InvalidInput if nothing will come of an edit of these columns: a mistake of who makes it."""
+    if finding := _in_vain(definition, columns, changed, now, runs_made):
+        raise InvalidInput([finding])
+
+
+def _in_vain(
+    definition: Definition, columns: Columns, changed: Collection[str], now: datetime, runs_made: int
+) -> FieldError | None:
     until = definition.paused_until
     if "paused_until" in changed and until is not None and until <= now:
         example = format_instant(now.replace(microsecond=0) + _DAY)
@@ -151,10 +167,11 @@ def update(
     """Brings entries, which the caller has locked, to new columns; returns how many that changed."""
     changed = []
     for entry, columns in pairs:
-        changed_here = changes(entry.columns, columns)
-        if changed_here:
-            entries.change(transaction, entry, {key: new for key, (_, new) in changed_here.items()})
-            changed.append((entry, changed_here))
+        differing_columns = changes(entry.columns, columns)
+        if differing_columns:
+            changed.append((entry, differing_columns))
+    edits = [(entry, {key: new for key, (_, new) in columns.items()}) for entry, columns in changed]
+    entries.change(transaction, edits)
     versions = [(entry.id, entry.version + 1) for entry, _ in changed]
     history.sign(transaction, versions, context.who, context.door)
     _audit(context, transaction, action, changed)

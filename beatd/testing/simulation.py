@@ -310,9 +310,8 @@ class Simulation:
     def _refuse_in_vain(
         self, definition: Definition, written: Written, changed: Mapping[str, Any], runs_made: int
     ) -> None:
-        finding = writing.in_vain(definition, written.columns, changed.keys(), self.database_time, runs_made)
-        if finding is not None:
-            raise InvalidInput([finding])
+        now = self.database_time
+        writing.refuse_in_vain(definition, written.columns, changed.keys(), now, runs_made)
 
     def _existing(self, name: str) -> Entry:
         found = self._there.get(name)

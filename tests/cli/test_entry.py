@@ -96,7 +96,7 @@ def test_everything_wrong_is_said_at_once(beatd: Beatd) -> None:
     assert starts == [
         "beatd: timezone: ",
         "beatd: cron: ",
-        "beatd: priority: 999: a whole number from 0 to 255",
+        "beatd: priority: 999: a whole number from 0 to 255; for example ",
         "beatd: shell: ",
     ]
     assert beatd.json("entry", "list") == []

@@ -191,6 +191,25 @@ def test_what_cannot_be_is_refused(
     assert rows(embedded, table) == []
 
 
+IN_VAIN: list[dict[str, Any]] = [
+    {"at": "2020-01-01T00:00:00Z"},
+    {"every": "5m", "paused_until": "2020-01-01"},
+    {"at": "2999-01-01", "paused_until": "2999-01-02"},
+    {"every": "5m", "start_at": "2019-01-01", "end_at": "2020-01-01T00:00:00Z"},
+    {"cron": "0 0 1 1 *", "start_at": "2019-12-01", "end_at": "2020-01-02"},
+]
+
+
+@pytest.mark.parametrize("options", IN_VAIN)
+def test_the_example_beside_an_edit_in_vain_works(embedded: Context, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        entries.add(embedded, "x", {**options, "shell": "x"})
+    [finding] = caught.value.findings
+    assert finding.example is not None
+    added = entries.add(embedded, "x", {**options, "shell": "x", finding.field: finding.example})
+    assert added.next_fire_time is not None
+
+
 NEEDS_REPORTS: list[tuple[dict[str, Any], str]] = [
     ({"overlap": "skip"}, "overlap: 'skip'"),
     ({"overlap": "queue"}, "overlap: 'queue'"),
@@ -205,7 +224,7 @@ def test_what_hangs_on_the_end_of_runs_needs_reports(
     embedded: Context, options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(
-        InvalidInput, match=rf"^{said}: needs workers that report, and celery.reports is false$"
+        InvalidInput, match=rf"^{said}: needs workers that report, and celery.reports is false; allowed is "
     ):
         entries.add(replace(embedded, reports=False), "x", {**EVERY, **options})
     entries.add(embedded, "x", {**EVERY, **options})

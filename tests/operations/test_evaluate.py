@@ -167,7 +167,18 @@ ERRORS: list[tuple[bytes | str, str]] = [
     ('{"n": NaN, "cron": "@daily"}', "n: nan: a whole number from 1 to 10000; for example '5'"),
     ("{}", "schedule: None: give exactly one of cron, every"),
     ('{"cron": "@daily", "at": "2027-01-01"}', "schedule: 'cron and at': give exactly one"),
-    ('{"corn": "@daily"}', "corn: '@daily': unknown; did you mean 'cron'?; schedule: None: give exactly one"),
+    (
+        '{"corn": "@daily", "every": "5m"}',
+        "corn: '@daily': unknown; did you mean 'cron'?; for example '{\"cron\": \"30 6 * * 1-5\"}'",
+    ),
+    (
+        '{"maxruns": 3, "every": "5m"}',
+        """unknown; did you mean 'max_runs'?; for example '{"max_runs": 10}'""",
+    ),
+    (
+        '{"calendar": {"weekday": "sat"}, "every": "5m"}',
+        """did you mean 'weekdays'?; for example '{"weekdays": ["sat", "sun"]}'""",
+    ),
     ('{"cron": "@daily", "shell": "x"}', "shell: 'x': unknown; known are name, at, calendar"),
     ('{"cron": "61 * * * *"}', "cron: '61 * * * *': minute '61': 61 is not in 0-59"),
     ('{"cron": 5}', "cron: '5': has 1 field"),
