@@ -7,6 +7,7 @@ statement made (`history.sign`).
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,10 +123,19 @@ def add(transaction: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
         transaction.execute(insert(entries), complete)
 
 
-def change(transaction: Transaction, entry: StoredEntry, values: Mapping[str, Any]) -> None:
-    """Sets columns of one entry. Raises as `add` does."""
-    with _explained(str(values.get("name", entry.name))):
-        transaction.execute(update(entries).where(entries.c.id == entry.id).values(**values))
+def change(transaction: Transaction, edits: Sequence[tuple[StoredEntry, Mapping[str, Any]]]) -> None:
+    """Sets columns of entries, of those that get the same columns at once. Raises as `add` does."""
+    alike: dict[tuple[str, ...], list[tuple[StoredEntry, Mapping[str, Any]]]] = defaultdict(list)
+    for entry, values in edits:
+        # by itself, for the order of new names counts, and it is to be told which is taken
+        alike[tuple(sorted(values)) if "name" not in values else (str(entry.id),)].append((entry, values))
+    for some in alike.values():
+        entry, values = some[0]
+        statement = update(entries).where(entries.c.id == bindparam("b_id"))
+        statement = statement.values({key: bindparam(f"b_{key}_") for key in values})
+        rows = [{"b_id": one.id, **{f"b_{key}_": new[key] for key in values}} for one, new in some]
+        with _explained(str(values.get("name", entry.name))):
+            transaction.execute(statement, rows)
 
 
 def remove(transaction: Transaction, ids: Sequence[int]) -> None:
