@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from beatd.errors import FieldError
 from beatd.migrate.crontab.command_names import command_name
+from beatd.migrate.crontab.cron_tz import changes_of
 from beatd.migrate.crontab.crons import Cron
 from beatd.migrate.crontab.installed import anacron_is_installed
 from beatd.migrate.crontab.model import Crontab, Line
@@ -37,12 +38,14 @@ _EVERY = "@every "
 @dataclass(frozen=True, slots=True)
 class Taking:
     """How lines are to be taken: the zone of those for which none is in force, the queue of those that name
-    no user, and whether a folder of scripts is one entry or one for each of them.
+    no user, and whether a folder of scripts is one entry or one for each of them. `dialect` is that of the
+    scheduler that they were written for, if it is none of the crons.
     """
 
     timezone: str
     queue: str | None = None
     run_parts: Literal["folder", "scripts"] = "folder"
+    dialect: str | None = None
 
 
 def read_entries(crontab: Crontab, taking: Taking) -> Reading:
@@ -95,7 +98,7 @@ def readable(text: str) -> str:
 def _of_line(crontab: Crontab, line: Line, taking: Taking) -> Reading:
     command = line.command or ""
     parts = run_parts_of(command)
-    warnings = (*_never_ran(line), *line.warnings, *_user_warnings(line))
+    warnings = (*_never_ran(line), *line.warnings, *_zone_warnings(line, taking), *_user_warnings(line))
     found = partial(_found, crontab, line, taking)
     if parts is None:
         return Reading((found(command_name(command), command, warnings),))
@@ -169,13 +172,32 @@ def _schedule(line: Line, taking: Taking) -> dict[str, Any]:
     policies = {"jitter": jitter, "misfire": "skip"}
     if schedule.startswith(_EVERY):
         return {"every": schedule.removeprefix(_EVERY), **policies}
-    return {"cron": schedule, "timezone": line.timezone or taking.timezone, **policies}
+    changes = _changes_of(line, taking)
+    return {"cron": schedule, "timezone": line.timezone or taking.timezone, **changes, **policies}
+
+
+def _changes_of(line: Line, taking: Taking) -> dict[str, str]:
+    """How a time that a clock's change skips or repeats is taken, where cronie's CRON_TZ is in force."""
+    if line.timezone is None or taking.dialect:
+        return {}
+    return changes_of(line.schedule or "", line.timezone, taking.timezone)
 
 
 def environment(cron: Cron, line: Line) -> dict[str, str]:
     """What the file sets for the command. Cron lets nobody set who the user is."""
     never = ("LOGNAME", "USER") if cron == "cronie" else ("LOGNAME",)
     return {name: value for name, value in line.environment.items() if name not in never}
+
+
+def _zone_warnings(line: Line, taking: Taking) -> tuple[str, ...]:
+    said = _schedule(line, taking)
+    if "dst_gap" not in said:
+        return ()
+    twice = "runs twice what comes twice" if said["dst_fold"] == "both" else "runs once what comes twice"
+    return (
+        f"when the clock of CRON_TZ={line.timezone} changes, cronie makes up for nothing that is skipped, "
+        f"and {twice}; so it is here (dst_gap, dst_fold)",
+    )
 
 
 def mailto(line: Line) -> str | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from beatd.errors import BeatdError
+from beatd.migrate.crontab.cron_tz import changes_of
 from beatd.migrate.crontab.crons import Cron, Form
 from beatd.operations.views import Entry
 from beatd.schedules import parse_duration, parse_instant, parse_zone
-from beatd.schedules.cron_fields import NICKNAMES, parse_fields
+from beatd.schedules.cron_fields import NICKNAMES, Field, parse_fields
 
 _REBOOT = "@reboot"
 _CHOSEN_BY_NAME = re.compile(r"(?<![A-Za-z])H(?![A-Za-z])|~")
@@ -172,10 +173,10 @@ def _schedule(entry: Entry, target: Target, remarks: list[str]) -> tuple[str, bo
         if "host" in options:
             remarks.append(f"it is for the machine {options['host']}")
         return expression, False
-    return _fields(entry, expression, target), True
+    return _fields(entry, expression, target, remarks), True
 
 
-def _fields(entry: Entry, expression: str, target: Target) -> str:
+def _fields(entry: Entry, expression: str, target: Target, remarks: list[str]) -> str:
     if expression in NICKNAMES:
         texts, given = NICKNAMES[expression].split(), expression
     else:
@@ -186,10 +187,7 @@ def _fields(entry: Entry, expression: str, target: Target) -> str:
             del texts[0]
         given = " ".join(texts)
     parsed = parse_fields(" ".join(texts), entry.name)[1:]
-    by_star = any(field.starts_with_star for field in parsed[:2])
-    for option, implied in (("dst_gap", _GAP[by_star]), ("dst_fold", _FOLD[by_star])):
-        if entry.options.get(option, implied) != implied:
-            raise UnsayableError(f"cron knows nothing like {option} = {entry.options[option]!r}")
+    _require_changes(entry, given, parsed, target, remarks)
     if expression in NICKNAMES:
         return given
     said = []
@@ -202,8 +200,24 @@ def _fields(entry: Entry, expression: str, target: Target) -> str:
     return " ".join(said)
 
 
-_GAP = {True: "skip", False: "run_after"}
-_FOLD = {True: "both", False: "first"}
+def _require_changes(
+    entry: Entry, schedule: str, parsed: Sequence[Field], target: Target, remarks: list[str]
+) -> None:
+    """Whether cron does as the entry when a clock changes. Raises UnsayableError."""
+    by_star = parsed[0].starts_with_star or parsed[1].starts_with_star
+    own = (
+        {"dst_gap": "skip", "dst_fold": "both"} if by_star else {"dst_gap": "run_after", "dst_fold": "first"}
+    )
+    cron, zone = own, parse_zone(entry.options.get("timezone") or target.default_zone).key
+    set_by_file = zone != target.timezone or "CRON_TZ" in entry.options.get("env", {})
+    if target.cron == "cronie" and set_by_file:
+        cron = own | changes_of(schedule, zone, target.timezone)
+    for option, implied in own.items():
+        wanted = entry.options.get(option, implied)
+        if wanted != cron[option] and option in entry.options:
+            raise UnsayableError(f"cron knows nothing like {option} = {wanted!r}")
+    if any(entry.options.get(option, own[option]) != cron[option] for option in own):
+        remarks.append("with CRON_TZ, cronie skips or repeats it where that zone's clock changes")
 
 
 def _interval(entry: Entry, target: Target, remarks: list[str]) -> str:

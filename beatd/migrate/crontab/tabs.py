@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from beatd.errors import FieldError
@@ -91,7 +91,7 @@ def read_tab(data: bytes, path: str, rules: Rules, taking: Taking) -> Tab:
         crontab = read_anacrontab(data, path, cron=rules.cron)
         return Tab(crontab, read_anacron_entries(crontab, taking), is_anacron=True)
     crontab = lines.read(data, path, form=rules.form, cron=rules.cron, dialect=rules.dialect)
-    return Tab(crontab, read_entries(crontab, taking))
+    return Tab(crontab, read_entries(crontab, replace(taking, dialect=rules.dialect)))
 
 
 def _is_anacrontab(data: bytes, path: str, rules: Rules) -> bool:

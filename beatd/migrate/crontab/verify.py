@@ -210,8 +210,8 @@ def _notes(line: Line, compared: Compared, entry: Imported) -> Sequence[str]:
         )
     if line.timezone and compared.differing:
         notes.append(
-            f"when the clock of CRON_TZ={line.timezone} changes, cronie makes up for nothing that it skips, "
-            "and does twice what it shows twice"
+            "in the hour that the machine's clock repeats, cronie drops what CRON_TZ="
+            f"{line.timezone} gives a fixed time then; here it runs"
         )
     if line.random_delay:
         notes.append(f"up to {line.random_delay} minutes late, in cron as here")

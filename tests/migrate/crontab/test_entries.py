@@ -127,6 +127,31 @@ def test_a_zone_that_is_none_is_refused_and_never_utc() -> None:
     assert "did you mean 'Europe/Berlin'" in str(read.refused[0])
 
 
+# the machine's zone, CRON_TZ, the schedule -> dst_gap, dst_fold
+CHANGES: list[tuple[str, str, str, tuple[str | None, str | None]]] = [
+    ("UTC", "Europe/Berlin", "30 2 * * *", ("skip", "both")),
+    ("UTC", "Europe/Berlin", "@daily", ("skip", "both")),
+    ("UTC", "Europe/Berlin", "*/5 2 * * *", (None, None)),
+    ("UTC", "Europe/Berlin", "@hourly", (None, None)),
+    ("UTC", "Asia/Tokyo", "30 2 * * *", (None, None)),
+    # where both clocks repeat the hour, cronie starts nothing in the repeated one
+    ("Europe/Paris", "Europe/Berlin", "30 2 * * *", ("skip", "first")),
+    ("Europe/Lisbon", "Europe/Berlin", "30 2 * * *", ("skip", "first")),
+    ("America/New_York", "Europe/Berlin", "30 2 * * *", ("skip", "both")),
+]
+
+
+@pytest.mark.parametrize(("machine", "zone", "schedule", "expected"), CHANGES)
+def test_what_cronie_does_when_the_clock_of_its_zone_changes(
+    machine: str, zone: str, schedule: str, expected: tuple[str | None, str | None]
+) -> None:
+    text = f"CRON_TZ={zone}\n{schedule} x\n"
+    found = one(text, cron="cronie", taking=Taking(machine))
+    assert (found.options.get("dst_gap"), found.options.get("dst_fold")) == expected
+    assert any("cronie makes up for nothing" in text for text in found.warnings) == (expected[0] is not None)
+    assert "dst_gap" not in one(text, dialect="supercronic", taking=Taking(machine)).options
+
+
 # Cronie's delay
 
 

@@ -202,6 +202,7 @@ def test_assignments_stand_only_where_they_change() -> None:
 
 
 def test_what_cronie_sets_for_itself() -> None:
+    # Tokyo's clock never changes
     found = [
         entry("a", timezone="Asia/Tokyo"),
         entry("b", jitter="45m"),
@@ -222,6 +223,14 @@ def test_what_cronie_sets_for_itself() -> None:
         "RANDOM_DELAY=0",
         "0 3 * * * x",
     ]
+
+
+def test_what_cronie_does_when_the_clock_of_another_zone_changes() -> None:
+    as_cronie = entry(timezone="America/New_York", dst_gap="skip", dst_fold="both")
+    assert lines_of(as_cronie, cron="cronie") == ["CRON_TZ=America/New_York", "0 3 * * * x"]
+    _, remark, _, line = lines_of(entry(timezone="America/New_York"), cron="cronie")
+    assert "cronie skips or repeats it" in remark
+    assert line == "0 3 * * * x"
 
 
 def test_a_system_crontab_names_the_users() -> None:

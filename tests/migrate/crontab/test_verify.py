@@ -258,10 +258,16 @@ def test_a_refused_line_differs_only_where_cron_runs_it() -> None:
     assert (verdict.note or "").startswith("it is not carried over: crontab:1:11: command: 'root'")
 
 
-def test_what_cronie_does_not_do_for_another_zone_is_said() -> None:
+def test_what_cronie_does_for_another_zone_is_done_here_too() -> None:
     verdict = only(proof("CRON_TZ=Europe/Berlin\n30 2 * * * x\n", "cronie", UTC_ZONE))
-    assert (verdict.outcome, verdict.compared.differing) == ("differs", 4)
-    assert "cronie makes up for nothing" in (verdict.note or "")
+    assert verdict.outcome == "equal"
+
+
+def test_what_cronie_drops_in_the_hour_that_the_machine_repeats_is_said() -> None:
+    verdict = only(proof("CRON_TZ=UTC\n30 6 * * * x\n", "cronie", ZoneInfo("America/New_York")))
+    assert verdict.outcome == "differs"
+    assert {difference.only for difference in verdict.compared.first} == {"beatd"}
+    assert "in the hour that the machine's clock repeats, cronie drops" in (verdict.note or "")
 
 
 def test_other_schedulers_are_not_compared() -> None:
