@@ -255,8 +255,13 @@ def _rule(app: Celery, schedule: Any, relative: bool) -> Rule:
         return Clocked(at)
     cls = f"{type(schedule).__module__}.{type(schedule).__qualname__}"
     problem = "a schedule class of your own: only its code knows when it is due"
-    example = "a trigger of APScheduler's that schedules.custom names"
-    raise FieldError("schedule", cls, problem, example=example)
+    raise FieldError("schedule", cls, problem, example=_instead_of(schedule))
+
+
+def _instead_of(schedule: Any) -> str:
+    if isinstance(schedule, schedules.schedule):
+        return "an entry with every = '5m' and start_at, counted from there"
+    return "an entry with custom, a trigger of APScheduler's that the configuration names"
 
 
 def _is_zoned_crontab(schedule: Any) -> bool:

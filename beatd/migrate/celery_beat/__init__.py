@@ -38,6 +38,7 @@ def routing_notes(
     left = [one for one in reading.found if not any(one.options.get(name) for name in routed)]
     if left:
         yield (
-            f"{len(left)} of them name no queue, and celery.app is not set: they go to beatd's own queue; "
+            f"{len(left)} of them {'names' if len(left) == 1 else 'name'} no queue, and celery.app is not set: "
+            "such messages go to beatd's own queue; "
             f"celery.app = {app_path or 'proj.celery:app'!r} in the configuration makes your routes hold"
         )
