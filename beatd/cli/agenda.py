@@ -61,7 +61,7 @@ def show_agenda(
     for number, peak in enumerate(found.peaks):
         _print_peak(state.out, found, peak, whole=number == 0)
     if not found.peaks and found.fires:
-        state.out.print("the load is even: no minute stands out")
+        state.out.print("no minute stands out")
     for suggestion in found.suggestions:
         options = " ".join(f"--{key} {shlex.quote(value)}" for key, value in suggestion.options.items())
         command = state.command(f"entry set {shlex.quote(suggestion.example)} {options}")
@@ -73,7 +73,7 @@ def show_agenda(
 def _print_load(out: Console, found: Agenda) -> None:
     zone = zone_of(found.timezone)
     span = f"{zoned(found.start, zone)} to {zoned(found.end, zone)}"
-    of = f"{found.fires:,} fires of {found.entries:,} {'entry' if found.entries == 1 else 'entries'}"
+    of = f"{_counted(found.fires, 'fire', 'fires')} of {_counted(found.entries, 'entry', 'entries')}"
     out.print(Text(f"{of}, {span}", style="bold"), soft_wrap=True)
     if found.left_out:
         left_out = ", ".join(f"{count:,} {why}" for why, count in sorted(found.left_out.items()))
@@ -89,6 +89,10 @@ def _print_load(out: Console, found: Agenda) -> None:
     else:
         _draw_hours(out, found.buckets, zone)
     out.print()
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"
 
 
 def _draw_hours(out: Console, buckets: tuple[Bucket, ...], zone: tzinfo) -> None:

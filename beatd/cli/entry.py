@@ -199,6 +199,8 @@ def show(ctx: typer.Context, name: _Name, json: JsonOption = False) -> None:
         lines.append(("from", f"{place}, of {zoned(entry.origin.imported_at, zone)}"))
     if entry.error:
         lines.insert(2, ("error", Text(entry.error, style="red")))
+    if told := entries.in_words(context, name):
+        lines.insert(2, ("fires", told))
     if lasting := pausing.pause_of(context, name):
         lines.insert(2, ("paused", Text(pause.pause_text(lasting, zone), style="yellow")))
     lines += [(key, plain_value(value)) for key, value in entry.options.items()]

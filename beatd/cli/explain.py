@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from beatd.cli import pause
 from beatd.cli.context import context_of
 from beatd.cli.output import JsonOption, print_hanging, print_json
 from beatd.cli.state import State
@@ -45,9 +46,11 @@ def explain_entry(
 ) -> None:
     """Say why an entry did or did not run at a time, or does not run now, from what is on record."""
     state: State = ctx.obj
-    answer = explain(context_of(state), name, at)
+    context = context_of(state)
+    answer = explain(context, name, at)
     if json:
         return print_json(answer)
+    pause.print_all_paused(state, context)
     zone = zone_of(answer.timezone)
     state.out.print(Text(f"{answer.entry}, {answer.timezone}", style="bold"), soft_wrap=True)
     if answer.summary:

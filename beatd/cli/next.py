@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_
 import sys
-from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import Annotated, Any
@@ -152,7 +151,7 @@ def _answer_lines(evaluator: Evaluator) -> None:
 def _arriving() -> Iterator[list[bytes]]:
     """The lines of standard input, as many at a time as are there."""
     stream = getattr(sys.stdin, "buffer", None) or BytesIO(sys.stdin.read().encode())
-    begun = bytearray(stream.read(len(BOM_UTF8)).removeprefix(BOM_UTF8))
+    begun = bytearray()
     while chunk := stream.read1(_CHUNK):
         searched = len(begun)
         begun += chunk

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from beatd.errors import Conflict, FieldError, NotFound, nearest
+from beatd.errors import Conflict, FieldError, InvalidInput, NotFound, nearest
 from beatd.operations import writing
 from beatd.operations.context import Context
 from beatd.operations.options import (
@@ -21,6 +21,7 @@ from beatd.operations.options import (
 )
 from beatd.operations.views import STATES, Entry, definition_of, is_paused, view
 from beatd.planning.definition import Definition
+from beatd.planning.preview import sentence
 from beatd.planning.timing import Surroundings
 from beatd.store import entries as store
 from beatd.store import history
@@ -140,6 +141,16 @@ def show(context: Context, name: str) -> Entry:
     with context.database.read() as transaction:
         now = context.database.now(transaction)
         return view(context.surroundings(transaction), existing(transaction, name), now)
+
+
+def in_words(context: Context, name: str) -> str | None:
+    """When an entry fires, in plain English; None if it is broken. Raises NotFound."""
+    with context.database.read() as transaction:
+        surroundings, entry = context.surroundings(transaction), existing(transaction, name)
+    try:
+        return sentence(definition_of(surroundings, entry).timing)
+    except InvalidInput:
+        return None
 
 
 def versions(context: Context, name: str) -> list[Version]:

@@ -7,6 +7,7 @@ The options are those of an entry that say when it fires. What an entry's creati
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -171,7 +172,8 @@ class Evaluator:
 
 
 def _question(line: bytes | str) -> Options:
-    """Raises FieldError."""
+    """Lines may come from several files, each of which begins with a mark. Raises FieldError."""
+    line = line.removeprefix(BOM_UTF8) if isinstance(line, bytes) else line.removeprefix("\ufeff")
     written = line.decode(errors="replace") if isinstance(line, bytes) else line
     problem = None
     question: Any = None

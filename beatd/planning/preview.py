@@ -64,7 +64,11 @@ class Closed:
 def sentence(timing: Timing) -> str:
     """When an entry fires, in plain English."""
     return describe(
-        timing.schedule, jitter=timing.jitter, max_runs=timing.max_runs, fixed_delay=timing.fixed_delay
+        timing.schedule,
+        jitter=timing.jitter,
+        max_runs=timing.max_runs,
+        fixed_delay=timing.fixed_delay,
+        timezone=timing.timezone,
     )
 
 

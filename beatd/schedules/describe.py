@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from beatd.schedules import english
 from beatd.schedules.base import Limited, Schedule
@@ -15,7 +16,7 @@ from beatd.schedules.describe_cron import describe_cron
 from beatd.schedules.interval import IntervalSchedule
 from beatd.schedules.once import OnceSchedule
 from beatd.schedules.solar import SolarSchedule
-from beatd.schedules.text import format_instant, format_time
+from beatd.schedules.text import format_time
 
 _UNITS = (
     ("week", timedelta(weeks=1)),
@@ -25,6 +26,7 @@ _UNITS = (
     ("second", timedelta(seconds=1)),
 )
 _FEBRUARY = 2
+_UTC = ZoneInfo("UTC")
 
 
 def describe(
@@ -33,13 +35,14 @@ def describe(
     jitter: timedelta | None = None,
     max_runs: int | None = None,
     fixed_delay: bool = False,
+    timezone: ZoneInfo = _UTC,
 ) -> str:
     """One line: 'every 5 minutes', 'at 03:00 on Monday to Friday, Europe/Berlin'.
 
-    What an entry adds to its schedule is told if it is given: jitter, max_runs, and that an interval counts
-    from the end of the run before.
+    What an entry adds to its schedule is told if it is given: jitter, max_runs, that an interval counts
+    from the end of the run before, and the zone in which instants are told.
     """
-    text = _rule(schedule, fixed_delay)
+    text = _rule(schedule, fixed_delay, timezone)
     if jitter:
         text += f", plus up to {_elapsed(jitter, least=1)} of jitter"
     if max_runs is not None:
@@ -47,16 +50,18 @@ def describe(
     return text
 
 
-def _rule(schedule: Schedule, fixed_delay: bool) -> str:
+def _rule(schedule: Schedule, fixed_delay: bool, timezone: ZoneInfo) -> str:
     match schedule:
         case CronSchedule():
             return describe_cron(schedule)
         case IntervalSchedule():
+            start = f", from {_instant(schedule.anchor, timezone)}" if schedule.include_anchor else ""
             if fixed_delay:
-                return f"{_elapsed(schedule.every, least=1)} after the end of the run before"
-            return f"every {_elapsed(schedule.every)}"
+                return f"{_elapsed(schedule.every, least=1)} after the end of the run before{start}"
+            return f"every {_elapsed(schedule.every)}{start}"
         case OnceSchedule():
-            return f"once at {format_instant(schedule.at)}"
+            zone = "" if timezone == _UTC else f", {timezone.key}"
+            return f"once at {_instant(schedule.at, timezone)}{zone}"
         case BootSchedule():
             machine = "each machine" if schedule.host is None else repr(schedule.host)
             return f"once after each boot of {machine}"
@@ -68,9 +73,9 @@ def _rule(schedule: Schedule, fixed_delay: bool) -> str:
             arguments = "" if schedule.arguments == "{}" else f" with {schedule.arguments}"
             return f"as custom schedule {schedule.name!r} says{arguments}, {schedule.timezone.key}"
         case Calendared():
-            return f"{_rule(schedule.schedule, fixed_delay)}, {_under_calendar(schedule)}"
+            return f"{_rule(schedule.schedule, fixed_delay, timezone)}, {_under_calendar(schedule)}"
         case Limited():
-            return _rule(schedule.schedule, fixed_delay) + _limits(schedule)
+            return _rule(schedule.schedule, fixed_delay, timezone) + _limits(schedule, timezone)
     return repr(schedule)
 
 
@@ -119,10 +124,17 @@ def _under_calendar(calendared: Calendared) -> str:
     return f"moved to the {calendared.action} working day from the days of {calendar}"
 
 
-def _limits(limited: Limited) -> str:
-    start = f", from {format_instant(limited.start_at)}" if limited.start_at else ""
-    end = f", until {format_instant(limited.end_at)}" if limited.end_at else ""
+def _limits(limited: Limited, timezone: ZoneInfo) -> str:
+    start = f", from {_instant(limited.start_at, timezone)}" if limited.start_at else ""
+    end = f", until {_instant(limited.end_at, timezone)}" if limited.end_at else ""
     return start + end
+
+
+def _instant(instant: datetime, timezone: ZoneInfo) -> str:
+    """'2026-03-29 03:00 CEST', with seconds where there are any."""
+    local = instant.astimezone(timezone)
+    seconds = ":%S" if local.second or local.microsecond else ""
+    return local.strftime(f"%Y-%m-%d %H:%M{seconds} %Z")
 
 
 def _elapsed(length: timedelta, least: int = 2) -> str:

@@ -25,6 +25,16 @@ def test_nothing_yet(beatd: Beatd) -> None:
     assert beatd("agenda", "--list", *DAY).stdout == "nothing fires\n"
 
 
+def test_few_fires_are_no_even_load(beatd: Beatd) -> None:
+    beatd("entry", "add", "once", "--at", "2098-03-29T01:00Z", "--shell", "x")
+    beatd("entry", "add", "later", "--at", "2098-03-29T05:00Z", "--shell", "x")
+    lines = beatd("agenda", *DAY).stdout.splitlines()
+    assert lines[0] == "1 fire of 2 entries, 2098-03-29 00:00 UTC to 2098-03-29 04:00 UTC"
+    assert lines[-1] == "no minute stands out"
+    beatd("entry", "remove", "later")
+    assert beatd("agenda", *DAY).stdout.startswith("1 fire of 1 entry, ")
+
+
 def test_a_histogram_the_worst_minute_and_what_to_spread(beatd: Beatd) -> None:
     for number in range(12):
         beatd("entry", "add", f"report {number}", "--cron", "0 2 * * *", "--shell", "x")
@@ -69,7 +79,7 @@ def test_a_minute_a_character(beatd: Beatd) -> None:
         f"Sat 02:00 {f'▄{quarter}' * 4} 4",
         f"Sat 03:00 {f'▄{quarter}' * 4} 4",
     ]
-    assert lines[-1] == "the load is even: no minute stands out"
+    assert lines[-1] == "no minute stands out"
     assert max(map(len, lines)) <= 80
 
 

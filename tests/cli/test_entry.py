@@ -37,6 +37,7 @@ def test_an_entrys_life(beatd: Beatd) -> None:
     assert "hello" in listing
     assert "echo [hi]" in listing  # and not taken for markup
     assert "echo [hi]" in beatd("entry", "show", "hello").stdout
+    assert "fires    every 5 minutes\n" in beatd("entry", "show", "hello").stdout
 
     changed = beatd(
         "entry", "set", "hello", "--cron", "0 3 * * *", "--timezone", "Europe/Berlin", "--unset", "env"

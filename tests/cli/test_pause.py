@@ -73,8 +73,10 @@ def test_everything(beatd: Beatd) -> None:
         assert told.startswith("everything is paused since ")
         assert "still no power; " in told
         assert "resume --all ends it" in told
+    assert beatd("explain", "mail").stderr.startswith("everything is paused since ")
     # but not a program
     assert beatd("entry", "list", "--json").stderr == ""
+    assert beatd("explain", "mail", "--json").stderr == ""
     resumed = beatd("resume", "--all").stdout
     assert resumed.startswith("resumed everything; it was paused since ")
     assert beatd("entry", "list").stderr == ""

@@ -208,6 +208,14 @@ ERRORS: list[tuple[bytes | str, str]] = [
 ]
 
 
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", "\ufeff"])
+def test_every_line_may_begin_with_the_mark_of_its_file(evaluator: Evaluator, mark: bytes | str) -> None:
+    question = '{"cron": "@daily", "after": "2026-03-28T12:00Z", "n": 1}'
+    line = mark + question.encode() if isinstance(mark, bytes) else mark + question
+    assert evaluator.answer(line) == evaluator.answer(question)
+    assert "fire_times" in evaluator.answer(line)
+
+
 @pytest.mark.parametrize(("line", "said"), ERRORS)
 def test_what_is_wrong_is_the_answer(evaluator: Evaluator, line: bytes | str, said: str) -> None:
     answer = evaluator.answer(line)

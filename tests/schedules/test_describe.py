@@ -205,7 +205,8 @@ WEEKENDS = parse_date_set(None, "sat,sun")
         (IntervalSchedule(timedelta(hours=36), ANCHOR), "every 36 hours"),
         (IntervalSchedule(timedelta(seconds=90), ANCHOR), "every 90 seconds"),
         (IntervalSchedule(timedelta(seconds=1.5), ANCHOR), "every 1.5 seconds"),
-        (OnceSchedule(ANCHOR), "once at 2026-01-31T12:00:00Z"),
+        (IntervalSchedule(timedelta(hours=1), ANCHOR, True), "every hour, from 2026-01-31 12:00 UTC"),
+        (OnceSchedule(ANCHOR), "once at 2026-01-31 12:00 UTC"),
         (BootSchedule(), "once after each boot of each machine"),
         (BootSchedule("db1"), "once after each boot of 'db1'"),
         (SolarSchedule("sunrise", 52.52, 13.405), "at sunrise every day, at 52.52° N 13.405° E"),
@@ -222,7 +223,7 @@ WEEKENDS = parse_date_set(None, "sat,sun")
         ),
         (
             Limited(IntervalSchedule(timedelta(hours=1), ANCHOR), ANCHOR, ANCHOR + timedelta(days=1)),
-            "every hour, from 2026-01-31T12:00:00Z, until 2026-02-01T12:00:00Z",
+            "every hour, from 2026-01-31 12:00 UTC, until 2026-02-01 12:00 UTC",
         ),
         (
             Calendared(DAILY, WEEKENDS, "drop", BERLIN),
@@ -240,7 +241,7 @@ WEEKENDS = parse_date_set(None, "sat,sun")
         (
             Limited(Calendared(DAILY, WEEKENDS, "previous", BERLIN, "weekends"), None, ANCHOR),
             "at 09:00 every day, Europe/Berlin, moved to the previous working day from the days of calendar "
-            "'weekends', until 2026-01-31T12:00:00Z",
+            "'weekends', until 2026-01-31 12:00 UTC",
         ),
     ],
 )
@@ -255,5 +256,31 @@ def test_what_an_entry_adds() -> None:
     assert describe(hourly, max_runs=10) == "every hour, 10 times at most"
     assert describe(hourly, fixed_delay=True) == "1 hour after the end of the run before"
     assert describe(Limited(hourly, None, ANCHOR), fixed_delay=True, max_runs=3) == (
-        "1 hour after the end of the run before, until 2026-01-31T12:00:00Z, 3 times at most"
+        "1 hour after the end of the run before, until 2026-01-31 12:00 UTC, 3 times at most"
     )
+    started = IntervalSchedule(timedelta(hours=1), ANCHOR, include_anchor=True)
+    assert describe(started, fixed_delay=True) == (
+        "1 hour after the end of the run before, from 2026-01-31 12:00 UTC"
+    )
+
+
+def test_instants_are_told_in_the_zone() -> None:
+    summer = utc("2026-07-01T07:30:15Z")
+    hourly = IntervalSchedule(timedelta(hours=1), ANCHOR, include_anchor=True)
+    for schedule, expected in (
+        (OnceSchedule(ANCHOR), "once at 2026-01-31 13:00 CET, Europe/Berlin"),
+        (OnceSchedule(summer), "once at 2026-07-01 09:30:15 CEST, Europe/Berlin"),
+        (OnceSchedule(ANCHOR + timedelta(milliseconds=1)), "once at 2026-01-31 13:00:00 CET, Europe/Berlin"),
+        (OnceSchedule(utc("2026-10-25T01:30Z")), "once at 2026-10-25 02:30 CET, Europe/Berlin"),
+        (hourly, "every hour, from 2026-01-31 13:00 CET"),
+        (
+            Limited(DAILY, ANCHOR, summer),
+            f"{describe(DAILY)}, from 2026-01-31 13:00 CET, until 2026-07-01 09:30:15 CEST",
+        ),
+        (
+            Calendared(OnceSchedule(ANCHOR), WEEKENDS, "next", BERLIN),
+            "once at 2026-01-31 13:00 CET, Europe/Berlin, moved to the next working day from the days of "
+            "its calendar",
+        ),
+    ):
+        assert describe(schedule, timezone=BERLIN) == expected
