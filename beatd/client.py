@@ -19,13 +19,25 @@ from types import TracebackType
 from typing import Any
 
 from beatd import config as configuration
+from beatd.operations import (
+    agenda,
+    backfill,
+    brokers,
+    calendars,
+    entries,
+    explain,
+    pausing,
+    previews,
+    runs,
+)
 from beatd.operations import apply as apply_operation
-from beatd.operations import backfill, brokers, calendars, entries, pausing, previews, runs
+from beatd.operations.agenda import Agenda
 from beatd.operations.apply import Changes
 from beatd.operations.backfill import Backfill
 from beatd.operations.calendars import Calendar, CalendarYear
 from beatd.operations.context import Context
 from beatd.operations.entries import Entry, Version
+from beatd.operations.explain import Answer as Explained
 from beatd.operations.export import exported, toml
 from beatd.operations.moments import Moment
 from beatd.operations.pausing import Pause
@@ -37,12 +49,14 @@ from beatd.store.engine import Database
 from beatd.store.history import Run, Suppressed
 
 __all__ = [
+    "Agenda",
     "Backfill",
     "Calendar",
     "CalendarYear",
     "Changes",
     "Client",
     "Entry",
+    "Explained",
     "Pause",
     "Preview",
     "Revocation",
@@ -164,6 +178,20 @@ class Client:
         InvalidInput.
         """
         return upcoming(self._context, name, count, after)
+
+    def explain(self, name: str, at: Moment | None = None) -> Explained:
+        """Why an entry did or did not run at a time (an instant, of which the minute counts, a date, a time
+        of day, or how long ago), or does not run now; also of an entry that was removed.
+
+        Raises NotFound, FieldError.
+        """
+        return explain.explain(self._context, name, at)
+
+    def agenda(self, start: Moment | None = None, end: Moment | None = None, by: str = "hour") -> Agenda:
+        """The load of all entries from `start` (default: now) to `end` (a day later), by minute or hour: the
+        worst minutes, and what to spread. Instants, or how long from now. Raises FieldError.
+        """
+        return agenda.agenda(self._context, start, end, by)
 
     def versions(self, name: str) -> _Versions:
         """Every version, newest first: who, when, what changed. Raises NotFound."""

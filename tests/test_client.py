@@ -52,6 +52,16 @@ def test_entries(client: Client, tmp_path: Path) -> None:
     newest, *_, first = client.versions("hourly")
     assert (newest.changed_by, newest.door, first.operation) == ("deploy", "api", "insert")
 
+    answer = client.explain("hourly")
+    assert (answer.entry, answer.asked) == ("hourly", None)
+    assert [explained.verdict for explained in answer.explanations][-1] == "coming"
+    assert client.explain("hourly", timedelta(days=1)).explanations[0].headline
+    load = client.agenda(end=timedelta(hours=10))
+    assert load.fires in (9, 10, 11)
+    assert client.agenda("2099-01-01", "2099-01-02", by="minute").fires == 24
+    with pytest.raises(FieldError, match="by: 'day': one of minute, hour"):
+        client.agenda(by="day")
+
     (tmp_path / "entries.toml").write_text(client.export("hour*"))
     client.remove("hourly")
     assert client.list() == []
