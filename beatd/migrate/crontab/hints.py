@@ -11,6 +11,8 @@ from beatd.migrate.crontab import words
 from beatd.migrate.crontab.assignments import read_assignment
 from beatd.migrate.crontab.crons import CALLED, NICKNAMES, Cron, Form
 from beatd.migrate.crontab.fields import KINDS, Field, RefusedByCronError, take_fields
+from beatd.migrate.crontab.forms import looks_like_user_column
+from beatd.migrate.crontab.meaning import NeverFiresError, NotCarriedError, carry
 from beatd.schedules.cron_fields import parse_fields
 
 EXAMPLE = "30 6 * * 1-5 /usr/local/bin/backup"
@@ -68,13 +70,20 @@ def working(examples: Iterable[str], cron: Cron, form: Form) -> str:
             return example
         try:
             fields, position = take_fields(example, 0, cron)
-        except RefusedByCronError:
+            carry(fields, cron)
+        except (RefusedByCronError, NeverFiresError, NotCarriedError):
             continue
-        if any(field.ignored or field.empty for field in fields):
-            continue
-        if position < len(example) and not words.is_surely_a_field(words.split(example[position:])[0]):
+        is_plain = not any(field.ignored or field.empty for field in fields)
+        if is_plain and _is_command(example[position:], form):
             return example
     return EXAMPLE.replace(" /", " root /") if form == "system" else EXAMPLE
+
+
+def _is_command(text: str, form: Form) -> bool:
+    """Whether nothing in it would be taken for something else."""
+    if not text or text.startswith(("-", "*")) or words.is_surely_a_field(words.split(text)[0]):
+        return False
+    return form == "system" or not looks_like_user_column(text)
 
 
 def of_line(text: str) -> Hint | None:

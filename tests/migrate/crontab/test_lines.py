@@ -298,6 +298,25 @@ def test_cron_has_no_continuation_lines() -> None:
     assert "the \\ above joins nothing" in str(second.reason)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "* * * 0 * root x",
+        "0 0 31 2 60 x",
+        "60 * * * * -n x",
+        "60 * * * * * x",
+        "60 5#2 * * * x",
+        "60 5-1 * * * x",
+    ],
+)
+def test_an_example_is_not_another_line_that_is_refused(source: str) -> None:
+    for cron in BOTH:
+        line = the_line(source, cron)
+        assert line.reason is not None
+        assert line.reason.example is not None
+        assert the_line(line.reason.example, cron).kind == "entry"
+
+
 def test_nothing_to_run() -> None:
     line = the_line("0 5 * * * ")
     assert "there is no command; cron starts a shell that does nothing" in reason(line)
