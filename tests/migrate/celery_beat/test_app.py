@@ -105,7 +105,7 @@ def test_schedules_that_are_refused(schedule: Any, told: str) -> None:
     assert told in finding
 
 
-def test_the_zone_is_the_apps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_zone_is_the_apps() -> None:
     assert options_of({"schedule": NIGHTLY})["timezone"] == "UTC"
     assert options_of({"schedule": NIGHTLY}, timezone="Asia/Tokyo")["timezone"] == "Asia/Tokyo"
     assert (
@@ -181,7 +181,9 @@ def test_a_queue_of_the_app_is_its_name() -> None:
 def test_what_a_task_declares_of_its_messages_is_kept() -> None:
     app = app_of({"a": {"task": "t", "schedule": 60, "options": {"priority": 9}}}, task_time_limit=600)
 
-    @app.task(name="t", queue="mail", priority=3, soft_time_limit=5, expires=30, ignore_result=True)
+    @app.task(
+        name="t", shared=False, queue="mail", priority=3, soft_time_limit=5, expires=30, ignore_result=True
+    )
     def sell() -> None: ...
 
     assert read_app(app).found[0].options == {
@@ -198,7 +200,7 @@ def test_what_a_task_declares_of_its_messages_is_kept() -> None:
 def test_callbacks_are_tasks_and_nothing_else() -> None:
     app = app_of()
 
-    @app.task(name="t")
+    @app.task(name="t", shared=False)
     def sell() -> None: ...
 
     app.add_periodic_task(60, sell.s(), name="plain", link=sell.s(), link_error=[sell.s(), sell.s()])
@@ -219,7 +221,9 @@ def test_an_apply_async_of_its_own_is_told() -> None:
         def apply_async(self, *args: Any, **kwargs: Any) -> Any:
             return super().apply_async(*args, **kwargs)
 
-    app.task(name="t", base=Once)(lambda: None)
+    @app.task(name="t", base=Once, shared=False)
+    def sell() -> None: ...
+
     [warning] = read_app(app).found[0].warnings
     assert "Once.apply_async" in warning
 
@@ -312,7 +316,7 @@ def test_the_names_that_it_had_before() -> None:
 def test_periodic_tasks_that_handlers_add() -> None:
     app = app_of({"declared": {"task": "t", "schedule": 60}})
 
-    @app.task(name="shop.sell")
+    @app.task(name="shop.sell", shared=False)
     def sell(what: str, number: int = 1) -> None: ...
 
     @app.on_after_configure.connect
