@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -45,6 +46,21 @@ class Skewed(schedules.schedule):
 )
 def test_schedules(schedule: Any, options: dict[str, Any]) -> None:
     assert options_of({"schedule": schedule}, timezone="Europe/Berlin") == {**options, **SELL}
+
+
+@pytest.mark.parametrize(
+    ("event", "ours"), [("solar_noon", "noon"), ("dawn_civil", "dawn"), ("sunset", "sunset")]
+)
+def test_solar(event: str, ours: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery wants a library for it that is not needed here."""
+    monkeypatch.setitem(sys.modules, "ephem", SimpleNamespace(Observer=SimpleNamespace))
+    schedule = schedules.solar(event, -33.9, 0.00001)
+    assert options_of({"schedule": schedule}) == {
+        "solar": ours,
+        "latitude": "-33.9",
+        "longitude": "0.00001",
+        **SELL,
+    }
 
 
 RELATIVE = [

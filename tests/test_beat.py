@@ -1,0 +1,158 @@
+"""beatd's scheduler for Celery's beat: where its settings come from, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from beatd.beat import Scheduler, _load
+from beatd.config import Settings
+from beatd.store import schema
+from beatd.store.engine import Database
+
+
+@pytest.fixture(autouse=True)
+def _of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No configuration of the user's; and the signals that a node takes are given back."""
+    for variable in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setenv("BEATD_STATE_DIR", str(tmp_path / "state"))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _app(**settings: Any) -> Celery:
+    app = Celery("proj", set_as_current=False, broker="memory://")
+    app.conf.update(result_expires=None, **settings)
+    return app
+
+
+def _settings(app: Celery) -> Settings:
+    return _load(app).settings
+
+
+def test_settings_are_found_as_everywhere_and_then_in_the_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = _app(beatd_timezone="Asia/Tokyo", beatd_scheduler_batch=7, beatd_history_keep_days=5)
+    assert _settings(app).timezone == "Asia/Tokyo"
+    (tmp_path / "beatd").mkdir()
+    (tmp_path / "beatd" / "beatd.toml").write_text('timezone = "Europe/Berlin"\n')
+    monkeypatch.setenv("BEATD_SCHEDULER_BATCH", "9")
+    settings = _settings(app)
+    assert settings.timezone == "Europe/Berlin"
+    assert settings.scheduler.batch == 9
+    assert settings.history.keep_days == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "reports"),
+    [
+        ({}, False),
+        ({"include": ["beatd.worker.plugin"]}, True),
+        ({"imports": ("proj.tasks", "beatd.worker.plugin")}, True),
+        ({"beatd_celery_reports": True}, True),
+    ],
+)
+def test_workers_report_that_load_the_plugin(
+    settings: dict[str, Any], reports: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(__import__("sys").modules, "beatd.worker.plugin", raising=False)
+    assert _settings(_app(**settings)).celery.reports is reports
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            {"beatd_databse_url": "sqlite:///x"},
+            "beatd_databse_url: '…': beatd has no such setting; did you mean",
+        ),
+        ({"beatd_database_url": "oracle://db/shop"}, "the database must be one of sqlite:///PATH"),
+        ({"beatd_broker_url": "nothing://"}, "kombu has no such transport"),
+        (
+            {"beat_schedule": {"half": {"task": "t", "schedule": 0.5}}},
+            "proj beat_schedule['half']: schedule:",
+        ),
+    ],
+)
+def test_it_ends_with_a_line_for_what_is_wrong(
+    settings: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.CRITICAL), pytest.raises(SystemExit) as ended:
+        Scheduler(app=_app(**settings), schedule_filename="x", max_interval=None)
+    assert ended.value.code == 1
+    [message] = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert message.startswith("beatd: ")
+    assert told in message
+
+
+def test_the_banner_shows_the_database_without_its_password() -> None:
+    app = _app(beatd_database_url="postgresql://beatd:secret@db.example.com/beatd")
+    shown = Scheduler(app=app, lazy=True).info
+    assert shown == "    . db -> postgresql+psycopg://beatd:***@db.example.com/beatd"
+
+
+def test_one_entry_may_be_left_out_if_that_is_wanted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule = {"half": {"task": "t", "schedule": 0.5}, "whole": {"task": "t", "schedule": 3600}}
+    scheduler = Scheduler(app=_app(beat_schedule=schedule, beatd_partial=True))
+    scheduler.close()
+    scheduler.close()
+    assert _names(tmp_path) == ["whole"]
+    [told] = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert "schedule.warning" in told
+    assert "half" in told
+
+
+def test_a_thread_of_a_worker_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    ended: list[object] = []
+
+    def start() -> None:
+        with pytest.raises(SystemExit) as caught:
+            Scheduler(app=_app())
+        ended.append(caught.value.code)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join(30)
+    assert ended == [1]
+    assert "start celery beat by itself" in caplog.text
+
+
+def test_a_signal_ends_it_in_order(tmp_path: Path) -> None:
+    scheduler = Scheduler(app=_app(beat_schedule={"a": {"task": "t", "schedule": 3600}}))
+    assert scheduler.tick() == 0
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        _tick_on(scheduler)
+    assert ended.value.code == 0
+    scheduler.close()
+    assert _names(tmp_path) == ["a"]
+    database = Database.open(f"sqlite:///{tmp_path}/state/beatd.db")
+    assert schema.state(database).newest
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT * FROM nodes").all() == []
+    database.close()
+
+
+def _tick_on(scheduler: Scheduler) -> None:
+    while True:
+        scheduler.tick()
+
+
+def _names(folder: Path) -> list[str]:
+    database = Database.open(f"sqlite:///{folder}/state/beatd.db")
+    with database.read() as connection:
+        names = [row.name for row in connection.exec_driver_sql("SELECT name FROM entries")]
+    database.close()
+    return names
