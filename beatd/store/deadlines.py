@@ -76,10 +76,7 @@ def close_lapsed_claims(
     connection: Connection, dialect: Dialect, now: datetime, limit: int
 ) -> tuple[int, int]:
     """Runs whose worker let its claim lapse: the worker vanished. How many are lost, how many start again."""
-    query = (
-        select(claims.c.run_id).where(claims.c.ended_at.is_(None), claims.c.lease_until < now).limit(limit)
-    )
-    lapsed = list(connection.execute(dialect.skip_locked(query)).scalars())
+    lapsed = _lapsed(connection, dialect, now, limit)
     if not lapsed:
         return 0, 0
     unfinished = and_(runs.c.id.in_(lapsed), runs.c.state.not_in(FINAL_STATES))
@@ -93,6 +90,21 @@ def close_lapsed_claims(
     ).rowcount
     ends.nudge(connection, lost)
     return closed, restarted
+
+
+def _lapsed(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> list[str]:
+    """Locked: first the runs, then the claims, as everywhere; the other way round two could wait for each
+    other. A claim whose run is gone is one, too.
+    """
+    query = select(claims.c.run_id).where(claims.c.ended_at.is_(None), claims.c.lease_until < now)
+    found = list(connection.execute(query.limit(limit)).scalars())
+    if not found:
+        return []
+    of_found = select(runs.c.id).where(runs.c.id.in_(found))
+    there = set(connection.execute(of_found).scalars())
+    locked = set(connection.execute(dialect.skip_locked(of_found)).scalars())
+    free = [id_ for id_ in found if id_ in locked or id_ not in there]
+    return list(connection.execute(dialect.skip_locked(query.where(claims.c.run_id.in_(free)))).scalars())
 
 
 def close_untold(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:

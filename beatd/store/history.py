@@ -316,6 +316,8 @@ def revoke_unclaimed(
     transaction: Transaction, dialect: Dialect, run_id: str, now: datetime, reason: str
 ) -> bool:
     """Revokes a run-once run, if no worker has begun it: whoever inserts the claim first has it."""
+    # runs are locked before claims everywhere
+    transaction.execute(dialect.locked(select(runs.c.id).where(runs.c.id == run_id)))
     claim = {"run_id": run_id, "worker": REVOKED_BY_HAND, "claimed_at": now, "lease_until": now}
     # psycopg does not tell how many rows an INSERT made unless it is asked to
     statement = dialect.insert_new(claims).execution_options(preserve_rowcount=True)
