@@ -7,6 +7,7 @@ brought in step with the code: imported as `beatd celery import --prune` does it
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Iterable
@@ -199,5 +200,5 @@ def _tell(done: Import) -> None:
 def _end(lines: Iterable[str]) -> NoReturn:
     """By beat's own logger, which is heard at every level, and in its log file."""
     for line in lines:
-        beat.logger.critical("beatd: %s", line)
+        beat.logger.log(logging.CRITICAL, "beatd: %s", line)
     raise SystemExit(1)
