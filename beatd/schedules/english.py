@@ -29,13 +29,13 @@ def listed(texts: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
 
 
-def spans(values: Sequence[int], names: Sequence[str] | None = None, last: str = "and") -> str:
+def spans(values: Sequence[int], names: Sequence[str] | None = None) -> str:
     """Values in order, three neighbours or more as `a to b`. `names` are those of the values from 0 on."""
     texts = [names[value] if names else str(value) for value in values]
-    return listed([text for first, end in runs(values) for text in _span(texts[first:end])], last)
+    return listed([text for first, end in runs(values) for text in _span(texts[first:end])])
 
 
-def weekdays(values: Sequence[int], last: str = "and") -> str:
+def weekdays(values: Sequence[int], last: str) -> str:
     """`Monday to Friday`, `Saturday and Sunday`, `Friday to Monday`: the week has no end."""
     texts = []
     for first in (1, 2, 3, 4, 5, 6, 0):

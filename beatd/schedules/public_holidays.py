@@ -84,8 +84,7 @@ def _language(country: str) -> str | None:
     """English where the holidays have English names, else their own; never what the environment says."""
     entity = _entity(country)
     english = [language for language in entity.supported_languages if language.startswith("en")]
-    preferred = "en_US" if "en_US" in english else None
-    return preferred or next(iter(english), entity.default_language)
+    return "en_US" if "en_US" in english else next(iter(english), entity.default_language)
 
 
 def _entity(country: str) -> type[HolidayBase]:

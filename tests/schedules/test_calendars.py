@@ -84,6 +84,8 @@ def test_names_are_english_whatever_the_environment_says(monkeypatch: pytest.Mon
         monkeypatch.setenv(variable, "de")
     # A region that no other test asks about: years are kept.
     assert parse_date_set(None, None, "DE", "HB").why(date(2026, 4, 6)) == "Easter Monday"
+    # of several kinds of English the same everywhere
+    assert parse_date_set(None, None, "AI").why(date(2026, 5, 1)) == "Labor Day"
 
 
 def test_the_library_is_silent(recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture[str]) -> None:
@@ -125,6 +127,10 @@ def test_lists_and_weekdays() -> None:
         ("DE", "2026-12-25", False),
         ("CN", "2026-02-14", True),  # a Saturday on which China works, for the new year's holidays
         ("CN", "2026-02-21", False),
+        # the first and the last day of a year
+        ("EG", "2027-01-01", False),
+        ("DE", "2027-12-31", True),
+        ("DE", "2028-12-31", False),
     ],
 )
 def test_working_days(country: str | None, day: str, works: bool) -> None:
@@ -325,6 +331,40 @@ def test_a_fire_of_monday_moves_before_one_of_friday() -> None:
     ]
 
 
+def test_what_moves_does_not_hide_what_fires_before_it_on_that_day() -> None:
+    """Every ten hours: Saturday's at 23:00 moves to Monday, which has one of its own at 15:00."""
+    ten_hours = IntervalSchedule(timedelta(hours=10), utc("2026-03-28T22:00Z"), include_anchor=True)
+    schedule = Calendared(ten_hours, parse_date_set(None, "sat"), "next", parse_zone("UTC"))
+    fire_times = schedule.fire_times(utc("2026-03-30T01:00Z"))
+    assert shown(fire_times, 3, parse_zone("UTC")) == [
+        "Mon 2026-03-30 04:00",
+        "Mon 2026-03-30 14:00",
+        "Mon 2026-03-30 22:00",
+    ]
+
+
+def test_what_moves_to_today_is_told_by_the_zones_clock() -> None:
+    new_york = parse_zone("America/New_York")
+    rule = parse_cron("0 12 * * sat", new_york)
+    schedule = Calendared(rule, parse_date_set(None, "sat"), "next", new_york)
+    monday = datetime(2026, 3, 30, 10, tzinfo=new_york)
+    assert shown(schedule.fire_times(monday), 1, new_york) == ["Mon 2026-03-30 12:00"]
+
+
+def test_the_midnight_after_a_day_of_the_set_does_not_move_with_it() -> None:
+    """Friday is in the set, Saturday is not, and on neither does anybody work."""
+    sixteen_hours = IntervalSchedule(timedelta(hours=16), utc("2026-03-27T08:00Z"), include_anchor=True)
+    schedule = Calendared(sixteen_hours, parse_date_set(None, "fri"), "next", parse_zone("UTC"))
+    fire_times = schedule.fire_times(utc("2026-03-27T00:00Z"))
+    assert shown(fire_times, 5, parse_zone("UTC")) == [
+        "Sat 2026-03-28 00:00",
+        "Sat 2026-03-28 16:00",
+        "Sun 2026-03-29 08:00",
+        "Mon 2026-03-30 00:00",
+        "Mon 2026-03-30 08:00",
+    ]
+
+
 def test_a_clock_that_is_set_back_over_midnight() -> None:
     """In St John's it was Sunday for a minute, then 23:01 on Saturday again."""
     st_johns, saturday_again = parse_zone("America/St_Johns"), utc("2005-10-30T02:31Z")
@@ -447,6 +487,18 @@ def test_a_rule_that_fires_on_days_of_the_set_alone() -> None:
 @pytest.mark.parametrize("action", ["drop", "next"])
 def test_the_calendar_ends_with_a_century(dates: DateSet, year: int, action: str) -> None:
     """The holidays of a country are not known for longer than the 21st."""
+    utc_zone = parse_zone("UTC")
+    at_its_end = Calendared(parse_cron("0 0 * * mon-sat", utc_zone), dates, action, utc_zone)
+    assert at_its_end.next_fire_time(utc(f"{year}-12-31T12:00Z")) is None
+    new_year = utc(f"{year + 1}-01-01T00:00Z")
+    assert at_its_end.count(new_year - DAY / 2, new_year) == Count(0, exact=True)
+    hourly = Calendared(
+        parse_cron("0 * * * *", utc_zone), parse_date_set(None, "sun,mon,tue,wed,thu,fri"), action, utc_zone
+    )
+    assert all(
+        dropped < utc("2200-01-01T00:00Z")
+        for dropped in hourly.dropped(utc("2199-12-31T22:00Z"), utc("2200-01-02T00:00Z"))
+    )
     schedule = Calendared(parse_cron("0 9 * * *", BERLIN), dates, action, BERLIN)
     eve, last = utc(f"{year}-12-30T12:00Z"), utc(f"{year}-12-31T08:00Z")
     assert schedule.next_fire_time(eve) == last

@@ -134,6 +134,11 @@ ANCHOR = utc("2026-01-31T12:00Z")
             "0 0 */2 6 5#2",
             "at 00:00 on every 2nd day from day 1 to 31 of June, if it is the second Friday of the month",
         ),
+        (
+            "0 0 */2 6 1,5#2",
+            "at 00:00 on every 2nd day from day 1 to 31 of June, if it is Monday or the second Friday of "
+            "the month",
+        ),
         # Months
         ("0 0 1 1 *", "at 00:00 on 1 January"),
         ("0 0 24-26 12 *", "at 00:00 on 24 to 26 December"),
@@ -262,6 +267,23 @@ def test_what_an_entry_adds() -> None:
     assert describe(started, fixed_delay=True) == (
         "1 hour after the end of the run before, from 2026-01-31 12:00 UTC"
     )
+
+
+def test_a_delay_under_a_calendar_and_a_start_without_an_end() -> None:
+    hourly = IntervalSchedule(timedelta(hours=1), ANCHOR)
+    calendared = Calendared(hourly, WEEKENDS, "drop", BERLIN)
+    assert describe(calendared, fixed_delay=True) == (
+        "1 hour after the end of the run before, except on the days of its calendar"
+    )
+    assert describe(Limited(DAILY, ANCHOR)) == f"{describe(DAILY)}, from 2026-01-31 12:00 UTC"
+    assert describe(Limited(DAILY, None, ANCHOR)) == f"{describe(DAILY)}, until 2026-01-31 12:00 UTC"
+
+
+@pytest.mark.parametrize(("day", "told"), [("28", "28 February"), ("29", "29 February (or the last day)")])
+def test_a_day_that_a_february_may_lack(day: str, told: str) -> None:
+    february = utc("2026-02-10T00:00Z")
+    yearly = parse_calendar_interval("1y", BERLIN, time="09:00", day=day, anchor=february)
+    assert describe(yearly) == f"every year on {told} at 09:00, Europe/Berlin"
 
 
 def test_instants_are_told_in_the_zone() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.combining import AndTrigger
+from apscheduler.triggers.combining import AndTrigger, OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
@@ -253,8 +253,58 @@ WITHOUT_EXAMPLE = [
         "X",
         "no regions of VA are known; leave it out",
     ),
-    (lambda: parse_date_set("2026-12-24", None, None, "BY"), "region", "BY", "is of no use without country"),
 ]
+
+
+def test_the_whole_text_of_some() -> None:
+    for parse, text in (
+        (
+            lambda: parse_cron("0 1 2 3 4 5 2026", BERLIN),
+            "seven fields look like Quartz's second '0', then '1 2 3 4 5', then year '2026'; "
+            "cron has no field for the year",
+        ),
+        (lambda: parse_date_set("2026-12-24", None, None, "BY"), "is of no use without country"),
+        (
+            lambda: make_custom("jittered", {}, BERLIN, FACTORIES),
+            "the trigger's own jitter is random; give the entry's jitter instead",
+        ),
+    ):
+        with pytest.raises(FieldError) as refusal:
+            parse()
+        assert refusal.value.problem == text
+
+
+@pytest.mark.parametrize(
+    ("parse", "example"),
+    [
+        (lambda: parse_date_set("2026-12-24", None, None, "BY"), "BY"),
+        (lambda: PARSERS["weekdays"]("satur"), "sat,sun"),
+        (lambda: PARSERS["latitude"]("x"), "52.52"),
+        (lambda: PARSERS["longitude"]("x"), "13.405"),
+        (lambda: PARSERS["day"]("x"), "last"),
+        (lambda: parse_cron("@daily", BERLIN, dst_fold="x"), "first"),
+        (lambda: load_factories({"shifts": "x"}), "proj.rules:office_hours"),
+    ],
+)
+def test_the_examples_of_some(parse: Callable[[], Any], example: str) -> None:
+    with pytest.raises(FieldError) as refusal:
+        parse()
+    assert refusal.value.example == example
+
+
+@pytest.mark.parametrize("given", ["\f* * * * *", "* * * * *\xa0", "X* * * * *"])
+def test_what_looks_like_a_blank_is_none(given: str) -> None:
+    with pytest.raises(FieldError):
+        parse_cron(given, BERLIN)
+
+
+def test_several_countries_may_have_been_meant() -> None:
+    with pytest.raises(FieldError) as refusal:
+        PARSERS["country"]("new zeeland")
+    assert refusal.value.problem.endswith("did you mean 'NZ'?")
+    with pytest.raises(FieldError) as refusal:
+        PARSERS["country"]("austrria")
+    assert refusal.value.problem.endswith("did you mean 'AT' or 'AU'?")
 
 
 def test_a_day_of_weeks_is_refused_with_the_kind_that_has_one() -> None:
@@ -296,6 +346,8 @@ FACTORIES: dict[str, Any] = {
     "cron": CronTrigger,
     "date": DateTrigger,
     "fails": _fails,
+    "jittered": lambda: CronTrigger(minute=1, jitter=5),
+    "jittered within": lambda: OrTrigger([CronTrigger(minute=1), CronTrigger(minute=1, jitter=5)]),
     "nothing": object,
     "whimsical": _Whimsical,
     "never together": lambda: AndTrigger([CronTrigger(minute=1), CronTrigger(minute=2)]),
@@ -308,6 +360,7 @@ CUSTOM = [
     ("cron", {"minute": 1, "jitter": 5}, "custom", "cron", "the trigger's own jitter is random"),
     ("date", {"run_date": "1969-01-01"}, "custom_args", None, "never fires after "),
     ("fails", {}, "custom_args", None, "'fails' does not take them: ValueError: no luck"),
+    ("jittered within", {}, "custom", "jittered within", "the trigger's own jitter is random"),
     ("nothing", {}, "custom", "nothing", "made object, which is not an APScheduler trigger"),
     ("whimsical", {}, "custom", "whimsical", "the trigger "),
     ("never together", {}, "custom", "never together", "did not agree in"),
