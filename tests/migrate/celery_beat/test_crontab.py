@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 from celery.schedules import crontab
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from beatd.broker.periodic import CRONTAB_FIELDS, Crontab
+from beatd.errors import FieldError
+from beatd.migrate.celery_beat.crontab import expression
 from beatd.migrate.found import Found
 from beatd.schedules import parse_cron, parse_zone
 from tests.migrate.celery_beat.reading import app_of, celery_runs, options_of, read_app, refused
@@ -92,8 +97,39 @@ def test_days_that_cron_has_no_form_for_are_refused_with_what_does_the_same() ->
     assert "--cron '0 6 13 * *' --calendar other-days" in told
 
 
+@given(
+    days=st.sets(st.integers(1, 31), min_size=1),
+    months=st.sets(st.integers(1, 12), min_size=1),
+    weekdays=st.sets(st.integers(0, 6), min_size=1),
+)
+@example(days=set(range(1, 8)) | set(range(22, 29)), months={2}, weekdays={0, 6})
+@example(days={1}, months={1}, weekdays={0})
+@example(days=set(range(29, 32)), months={4}, weekdays={1, 2, 3, 4, 5, 6})
+@settings(max_examples=80, deadline=None)
+def test_any_days(days: set[int], months: set[int], weekdays: set[int]) -> None:
+    """Either a day matches when all three have it, or it is refused: that both are needed is not given up."""
+    try:
+        rule = crontab(0, 0, weekdays, days, months)
+    except ValueError:  # 31 April
+        return
+    read = Crontab(
+        tuple(frozenset(getattr(rule, name)) for name in CRONTAB_FIELDS),
+        (0, 0, days, months, weekdays),
+        "UTC",
+    )
+    try:
+        ours = parse_cron(expression(read), parse_zone("UTC"))
+    except FieldError:
+        assert 1 not in days
+        assert 0 not in weekdays
+        return
+    for day in (START.date() + timedelta(days=number) for number in range(800)):
+        wanted = day.day in days and day.month in months and day.isoweekday() % 7 in weekdays
+        assert ours.days.matches(day) == wanted
+
+
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("fields", "told"),
     [
         ({"hour": "*/12"}, "every minute of hour 0, 12, 120 times a day; was minute=0 meant?"),
         ({"hour": 7, "day_of_week": "mon"}, "every minute of hour 7, 60 times a day; was minute=0 meant?"),
@@ -103,8 +139,8 @@ def test_days_that_cron_has_no_form_for_are_refused_with_what_does_the_same() ->
         ({"minute": 0, "hour": 7}, None),
     ],
 )
-def test_a_minute_that_was_left_out(given: dict[str, Any], told: str | None) -> None:
-    reading = read_app(app_of({"one": {"task": "t", "schedule": crontab(**given)}}))
+def test_a_minute_that_was_left_out(fields: dict[str, Any], told: str | None) -> None:
+    reading = read_app(app_of({"one": {"task": "t", "schedule": crontab(**fields)}}))
     assert [warning for warning in reading.found[0].warnings if told and told in warning] == [
         *reading.found[0].warnings
     ]
