@@ -319,6 +319,8 @@ class _Reader:
             problem = f"has {size(text)} bytes; {CALLED[self.cron]} takes at most {most}: put it in a script"
             raise self._by_cron("command", text, problem, position, "command too long")
         command, stdin = split_command(text, self.cron)
+        if not command.strip(" \t"):
+            raise _RefusedError("command", text, "there is no command before the %", position)
         return command, stdin, warnings
 
     def _options(self, source: str, position: int, text: str) -> tuple[str, list[str]]:

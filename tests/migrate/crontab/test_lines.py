@@ -317,6 +317,11 @@ def test_an_example_is_not_another_line_that_is_refused(source: str) -> None:
         assert the_line(line.reason.example, cron).kind == "entry"
 
 
+@pytest.mark.parametrize("command", ["%", "%in", "% %"])
+def test_input_for_nothing(command: str) -> None:
+    assert "there is no command before the %" in reason(the_line(f"0 5 * * * {command}"))
+
+
 def test_nothing_to_run() -> None:
     line = the_line("0 5 * * * ")
     assert "there is no command; cron starts a shell that does nothing" in reason(line)
