@@ -130,22 +130,22 @@ def test_what_fires_seldom_is_taken_and_comes(fields: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "problem"),
+    ("fields", "problem", "example"),
     [
-        ("30 2 *", "never fires: there is no day 30 in Feb"),
-        ("30,31 2 */2", "never fires: there is no day 30 in Feb"),
-        ("31 4,6 *", "never fires: there is no day 31 in Apr, Jun"),
-        ("31 2,4,6,9,11 *", "never fires: there is no day 31 in Feb, Apr, Jun, Sep, Nov"),
-        ("*/31 * 5#2", "never fires: no such weekday falls on such a day of the month in Jan, Feb, Mar"),
-        ("*/31 3 5L", "never fires: no such weekday falls on such a day of the month in Mar"),
-        ("*/30 2 5#5", "no such weekday falls on such a day of the month in Feb"),
+        ("30 2 *", "never fires: there is no day 30 in Feb; allowed are 1-29", "29 2 *"),
+        ("30,31 2 */2", "never fires: there is no day 30 in Feb; allowed are 1-29", "29 2 */2"),
+        ("31 4,6 *", "never fires: there is no day 31 in Apr, Jun; allowed are 1-30", "30 4,6 *"),
+        ("31 2,4,6,9,11 *", "there is no day 31 in Feb, Apr, Jun, Sep, Nov", "30 2,4,6,9,11 *"),
+        ("*/31 * 5#2", "no such weekday falls on such a day of the month in Jan, Feb, Mar", "* * 5#2"),
+        ("*/31 3 5L", "no such weekday falls on such a day of the month in Mar", "* 3 5L"),
+        ("*/30 2 5#5", "no such weekday falls on such a day of the month in Feb", "* 2 5#5"),
     ],
 )
-def test_what_never_fires_is_refused(fields: str, problem: str) -> None:
+def test_what_never_fires_is_refused(fields: str, problem: str, example: str) -> None:
     with pytest.raises(FieldError) as refusal:
         days(fields)
     assert problem in refusal.value.problem
-    assert refusal.value.example == "0 0 28 2 *"
+    assert refusal.value.example == f"0 0 {example}"
 
 
 def taken(fields: str) -> bool:
