@@ -289,7 +289,8 @@ def _changed(
         if not findings:
             dates = parse_date_set(after.dates, after.weekdays, after.country, after.region)
             if dates.is_everything:
-                raise FieldError("weekdays", after.weekdays, "are all: nothing would ever fire")
+                problem = "are all: nothing would ever fire"
+                raise FieldError("weekdays", after.weekdays, problem, example=_EXAMPLES["weekdays"])
             after = replace(after, country=dates.country, region=dates.region)
     except FieldError as finding:
         findings.append(finding)

@@ -252,7 +252,8 @@ class Simulation:
         first, last = self._instant("since", since), self._instant("until", until)
         self._require_ahead("since", first)
         if last <= first:
-            raise FieldError("until", until, f"is not later than since {since!s}")
+            later = format_instant(first + timedelta(hours=1))
+            raise FieldError("until", until, f"is not later than since {since!s}", example=later)
         self._script(first, begin)
         self._script(last, end)
 

@@ -97,7 +97,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"dates": [1]}, "dates", "a list of texts"),
     ({"dates": 5}, "dates", "text is wanted"),
     ({"weekdays": "saturday"}, "weekdays", "did you mean 'sat'"),
-    ({"weekdays": "sun,mon,tue,wed,thu,fri,sat"}, "weekdays", "nothing would ever fire"),
+    (
+        {"weekdays": "sun,mon,tue,wed,thu,fri,sat"},
+        "weekdays",
+        "nothing would ever fire; for example 'sat,sun'",
+    ),
     ({"country": "Germany"}, "country", "did you mean 'DE'"),
     ({"country": "DE", "region": "XX"}, "region", "is not a region of DE"),
     ({"dates": "2026-12-24", "region": "BY"}, "region", "of no use without country"),

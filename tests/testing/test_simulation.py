@@ -501,7 +501,10 @@ REFUSED = [
         lambda story: story.run_until("2026-03-09T00:00Z"),
         "is past: the simulation has come to 2026-03-10T00:00:00Z",
     ),
-    (lambda story: story.outage(at("02:00"), at("01:00")), "is not later than since"),
+    (
+        lambda story: story.outage(at("02:00"), at("01:00")),
+        "is not later than since 2026-03-10T02:00Z; for example '2026-03-10T03:00:00Z'",
+    ),
     (lambda story: story.set_clock(at("02:00"), "-2"), "by: '2': has no unit"),
     (lambda story: story.trigger(at("00:00"), "backup"), "no entry 'backup'"),
     (lambda story: Simulation("2026-03-10", timezone="Berlin"), "timezone: 'Berlin': "),
