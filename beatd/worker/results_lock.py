@@ -1,13 +1,23 @@
-"""The lock of the results that a process of Celery's pool died with.
+"""The lock of the results that a process of Celery's pool may die with.
 
 Where the transport has no event loop, the processes of the pool share one queue of results, with a lock. A
-process that is ended from outside (a run is revoked or cancelled) at the wrong moment takes the lock with it,
-and the whole pool stands still, for ever. Nobody else notices: the worker answers.
+process that is ended from outside at the wrong moment takes the lock with it, and the whole pool stands
+still, for ever. Nobody else notices: the worker answers.
+
+The wrong moment was one that billiard makes itself. A process that is told to end (its run was revoked) puts
+its death into the queue, and the main process answers that by SIGTERM. The process has blocked it while it
+writes, but for its main thread alone: where it has other threads, such as the one that renews a claim, the
+signal ends it as soon as the message is out and before the lock is free. So processes leave without that
+message (`leave_in_silence`); the main process sees their end anyhow. What is left, an exception between the
+taking of the lock and its use, is for ResultsLock to see.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
+
+from celery import signals
 
 from beatd.logs import get_logger
 
@@ -48,3 +58,16 @@ class ResultsLock:
         """Whoever held it is gone, or shall not write any more."""
         self._lock.acquire(timeout=_PATIENCE)
         self._lock.release()
+
+
+def leave_in_silence() -> None:
+    """Of the processes that are forked from now on. What else was to be done at their end comes before."""
+    signals.worker_process_init.connect(_on_process_init, dispatch_uid="beatd.leave")
+
+
+def _on_process_init(**_: object) -> None:
+    signals.worker_process_shutdown.connect(_leave, dispatch_uid="beatd.leave")
+
+
+def _leave(exitcode: int, **_: object) -> None:
+    os._exit(exitcode & 0xFF)

@@ -11,7 +11,7 @@ from celery.exceptions import SecurityWarning
 
 from beatd.config import Settings
 from beatd.logs import get_logger
-from beatd.worker import plugin, process
+from beatd.worker import plugin, process, results_lock
 from beatd.worker.results_lock import ResultsLock
 
 #: Transports over which workers tell each other what was revoked before one of them started.
@@ -49,6 +49,8 @@ def run(
     signals.worker_ready.connect(_on_ready, dispatch_uid="beatd.ready")
     signals.worker_shutting_down.connect(_on_stopping, dispatch_uid="beatd.stopping")
     transport = app.connection_for_read().transport  # asked, not connected
+    if not transport.implements.asynchronous:
+        results_lock.leave_in_silence()
     worker = app.Worker(
         hostname=hostname,
         pool_cls=pool,

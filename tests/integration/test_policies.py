@@ -211,3 +211,22 @@ def _next_fires(installation: Installation) -> dict[str, datetime]:
     return {
         row.name: row.next_fire_at for row in installation.rows("SELECT * FROM upcoming") if row.next_fire_at
     }
+
+
+@pytest.mark.parametrize("installation", ["SQLite + embedded"], indirect=True)
+def test_cancelling_again_and_again_holds_nothing_up(installation: Installation) -> None:
+    """Each time a process of the pool is ended; what runs beside goes on."""
+    installation.scheduler()
+    worker = installation.worker(concurrency=2)
+    installation.add("long", overlap="cancel", every="2s", expires="1m", **installation.shell("sleep 300"))
+    installation.add("bystander", every="1s", expires="1m", **installation.shell("true"))
+
+    def ended(name: str, state: str) -> int:
+        return sum((run.name, run.state) == (name, state) for run in installation.runs())
+
+    for cancelled in range(1, 8):
+        eventually(lambda count=cancelled: ended("long", "revoked") >= count, 20)
+        before = ended("bystander", "succeeded")
+        eventually(lambda count=before: ended("bystander", "succeeded") > count, 20)
+    assert ended("bystander", "failed") == ended("bystander", "lost") == 0
+    assert worker.stop() == 0
