@@ -81,7 +81,7 @@ def working(examples: Iterable[str], cron: Cron, form: Form) -> str:
 
 def _is_command(text: str, form: Form) -> bool:
     """Whether nothing in it would be taken for something else."""
-    if not text or text.startswith(("-", "*")) or words.is_surely_a_field(words.split(text)[0]):
+    if not text or text.startswith(("-", "*", "%")) or words.is_surely_a_field(words.split(text)[0]):
         return False
     return form == "system" or not looks_like_user_column(text)
 
