@@ -307,6 +307,7 @@ def test_cron_has_no_continuation_lines() -> None:
         "60 * * * * * x",
         "60 5#2 * * * x",
         "60 5-1 * * * x",
+        "* * * * %",
     ],
 )
 def test_an_example_is_not_another_line_that_is_refused(source: str) -> None:
