@@ -136,26 +136,33 @@ def _print_proof(out: Console, proof: Proof, zone: ZoneInfo) -> None:
         print_hanging(out, mark, Text(f"{verdict.where}: {_verdict(verdict)}"))
         if verdict.note:
             print_hanging(out, Text("    "), Text(verdict.note, style="yellow"))
-        for difference in verdict.compared.first:
-            out.print(
-                Text(f"    only {difference.only:<5}  {with_weekday(difference.at, zone)}"), soft_wrap=True
-            )
-        if (more := verdict.compared.differing - len(verdict.compared.first)) > 0:
-            out.print(Text(f"    and {more} more"), soft_wrap=True)
+        if verdict.compared:
+            _print_differences(out, verdict.compared, zone)
     counts = {outcome: sum(one.outcome == outcome for one in proof.verdicts) for outcome in _MARKS}
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     out.print(Text(told or "no line runs anything", style="bold"), soft_wrap=True)
+    if proof.verdicts and not any(verdict.entry for verdict in proof.verdicts):
+        problem = "no line has an entry, so nothing is shown; is it what it is read as (--system, --user)?"
+        out.print(Text(problem, style="red"), soft_wrap=True)
+
+
+def _print_differences(out: Console, compared: Compared, zone: ZoneInfo) -> None:
+    for difference in compared.first:
+        out.print(Text(f"    only {difference.only:<5}  {with_weekday(difference.at, zone)}"), soft_wrap=True)
+    if (more := compared.differing - len(compared.first)) > 0:
+        out.print(Text(f"    and {more} more"), soft_wrap=True)
 
 
 def _verdict(verdict: Verdict) -> str:
-    name = verdict.entry or _short(verdict.source)
-    return name if verdict.outcome == "not compared" else f"{name}: {_counts(verdict.compared)}"
-
-
-def _counts(compared: Compared) -> str:
-    if not compared.differing:
-        return f"{compared.starts} times, equal"
-    return f"cron starts it {compared.starts} times, beatd {compared.fires}; {compared.differing} differ"
+    name, compared = verdict.entry or _short(verdict.source), verdict.compared
+    if compared is None:
+        return name
+    if verdict.outcome == "equal":
+        return f"{name}: {compared.starts} times, equal"
+    if compared.starts and not compared.differing:
+        return f"{name}: {compared.starts} times, at the same instants, but not the same"
+    differ = f"; {compared.differing} differ" if compared.differing else ""
+    return f"{name}: cron starts it {compared.starts} times, beatd {compared.fires}{differ}"
 
 
 def _print_log_proof(out: Console, proof: LogProof, zone: ZoneInfo) -> None:

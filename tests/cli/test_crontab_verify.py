@@ -58,6 +58,80 @@ def test_an_edit_shows(beatd: Beatd) -> None:
     assert first["compared"]["first"] == [{"at": "2026-03-29T01:00:00Z", "only": "cron"}]
 
 
+#: What is set of an entry, what is told of its line, and whether it counts as a difference.
+EDITS: list[tuple[tuple[str, ...], str, str, int]] = [
+    (("--max-runs", "3"), "cron starts it 226 times, beatd 3; 223 differ", "max_runs lets it run 3 more", 1),
+    (("--shell", "/bin/other"), "226 times, at the same instants", "the command was edited here", 1),
+    (("--env", "A=secret"), "226 times, at the same instants", "its environment was edited here", 1),
+    (("--stdin", "secret"), "226 times, at the same instants", "its standard input was edited here", 1),
+    (("--queue", "user.root"), "226 times, at the same instants", "queue was edited here: user.root", 1),
+    (("--queue", "slow"), "226 times, equal", "queue was edited here: slow", 0),
+    (("--jitter", "10m"), "226 times, equal", "jitter was edited here: 10m", 0),
+    (("--overlap", "skip"), "226 times, equal", "overlap was edited here: skip", 0),
+    (("--misfire", "all"), "226 times, equal", "misfire was edited here: all", 0),
+    (("--expires", "1s"), "226 times, equal", "expires was edited here: 1s", 0),
+    (("--mailto", "anna"), "226 times, equal", "mailto was edited here: anna", 0),
+    (("--cron", "30 3 * * *"), "beatd 226; 452 differ", "cron was edited here: 30 3 * * *", 1),
+    (("--description", "else"), "226 times, equal", "", 0),
+]
+
+
+@pytest.mark.parametrize(("options", "counted", "said", "status"), EDITS)
+def test_what_was_edited_is_told(
+    beatd: Beatd, options: tuple[str, ...], counted: str, said: str, status: int
+) -> None:
+    beatd("entry", "set", "nightly-backup", *options)
+    told = beatd("crontab", "verify", "tab", *ZONE, *NIGHTS, status=status).stdout
+    _, line, *notes = told.splitlines()
+    assert counted in line
+    assert said in notes[0]
+    assert "secret" not in told
+    assert ("edited" in told) == ("edited" in said)
+
+
+def test_a_pause_that_ends_by_itself(beatd: Beatd) -> None:
+    beatd("entry", "set", "nightly-backup", "--paused-until", "2099-12-30T00:00")
+    span = ("--from", "2099-12-28", "--to", "2100-01-01")
+    told = beatd("crontab", "verify", "tab", *ZONE, *span, status=1).stdout
+    assert "cron starts it 4 times, beatd 2; 2 differ\n    it is paused for a time" in told
+
+
+def test_what_starts_at_boots_differs_once_it_is_paused_or_edited(beatd: Beatd) -> None:
+    beatd("entry", "pause", "mount")
+    assert "✗ tab:5: mount\n    it is paused; not compared" in verified(beatd, 1)
+    beatd("entry", "resume", "mount")
+    beatd("entry", "set", "mount", "--overlap", "skip")
+    assert "– tab:5: mount\n    overlap was edited here: skip; not compared" in verified(beatd, 0)
+    beatd("entry", "set", "mount", "--cron", "@daily")
+    assert "✗ tab:5: mount\n    cron was edited here: @daily" in verified(beatd, 1)
+
+
+def test_what_the_file_sets_for_a_line_has_changed_since(beatd: Beatd) -> None:
+    (beatd.home / "tab").write_text(f"PATH=/opt/bin\nMAILTO=anna\n{TAB}")
+    told = verified(beatd, 1)
+    assert "its environment has changed in the file since it was imported; mailto has changed" in told
+    beatd("crontab", "import", *ZONE, "tab")
+    verified(beatd, 0)
+
+
+def test_a_file_that_was_never_imported(beatd: Beatd) -> None:
+    (beatd.home / "other").write_text("30 4 * * * x\n")
+    told = beatd("crontab", "verify", "other", *ZONE, *NIGHTS, status=1).stdout
+    assert "✗ other:1: 30 4 * * * x: cron starts it 226 times, beatd 0; 226 differ" in told
+    assert "no entry was imported from it" in told
+
+
+def test_a_file_that_is_read_as_what_it_is_not(beatd: Beatd) -> None:
+    told = beatd("crontab", "verify", "tab", "--system", "--cron", "debian", "--dry", status=1).stdout
+    assert "✓ tab:2: 30 2 * * * /usr/local/bin/backup: 0 times, equal" in told
+    assert "refuses the line (bad username)" in told
+    assert "no line has an entry, so nothing is shown" in told
+
+
+def verified(beatd: Beatd, status: int) -> str:
+    return beatd("crontab", "verify", "tab", *ZONE, *NIGHTS, status=status).stdout
+
+
 def test_lines_and_entries_without_each_other(beatd: Beatd) -> None:
     (beatd.home / "tab").write_text(TAB.replace("*/15", "*/20"))
     told = beatd("crontab", "verify", "tab", *ZONE, *NIGHTS, status=1).stdout

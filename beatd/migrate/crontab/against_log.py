@@ -263,8 +263,7 @@ def _fires(imported: Iterable[Imported], start: datetime, end: datetime) -> list
     """Of all of them; of two that fire at once the log has two starts, and `_several` counts them."""
     fires: set[datetime] = set()
     for entry in imported:
-        if entry.schedule is not None:
-            fires.update(entry.schedule.fire_times(start - _TICK, end))
+        fires.update(entry.fires(start, end + _TICK))
     return sorted(fires)
 
 

@@ -6,28 +6,45 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import islice
 
 from beatd.errors import InvalidInput
+from beatd.migrate.crontab.edits import Edit, edits_of
 from beatd.migrate.crontab.entries import KIND, source_of, where
 from beatd.migrate.crontab.model import Crontab, Line
 from beatd.migrate.crontab.tabs import Tabs
+from beatd.migrate.found import Found
 from beatd.migrate.matching import match
 from beatd.operations import writing
 from beatd.operations.context import Context, Offline
 from beatd.operations.options import new_columns
-from beatd.operations.views import definition_of, is_paused
-from beatd.planning.definition import Definition
+from beatd.operations.views import definition_of, is_paused, pause_end
+from beatd.planning.timing import Surroundings
 from beatd.schedules import Schedule
 from beatd.store import entries, origins
+from beatd.store.entries import StoredEntry
 from beatd.store.origins import Kept
+
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What keeps an entry from firing whenever its schedule says so: a pause that ends at `paused_until`, and
+    `max_runs`, of which `runs_left` are left from `now` on.
+    """
+
+    now: datetime
+    paused_until: datetime | None = None
+    runs_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
     """An entry of a line. `schedule` is None where it fires nothing, `note` says why; `problem`: it cannot be
-    read. `id` is None of one that is not there yet.
+    read. `id` is None of one that is not there yet. `edits` are what is no longer as the line has it.
     """
 
     name: str
@@ -35,6 +52,23 @@ class Imported:
     id: int | None = None
     note: str | None = None
     problem: str | None = None
+    limits: Limits | None = None
+    edits: tuple[Edit, ...] = ()
+
+    def fires(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """Its fire times, start <= t < end. Of a range that has begun it is as if the runs that are left
+        began with it.
+        """
+        if self.schedule is None:
+            return
+        begin, most = start, None
+        if self.limits is not None:
+            most = self.limits.runs_left
+            begin = start if most is None else min(start, self.limits.now)
+            begin = max(filter(None, (begin, self.limits.paused_until)))
+        for fire in islice(self.schedule.fire_times(begin - _TICK, end - _TICK), most):
+            if fire >= start:
+                yield fire
 
 
 @dataclass(slots=True)
@@ -63,24 +97,20 @@ def in_database(context: Context, tabs: Tabs) -> Entries:
         kept = origins.of_sources(transaction, sources)
         surroundings = context.surroundings(transaction)
         stored = entries.find_ids(transaction, kept)
-    known: dict[int, Imported] = {}
-    for id_, entry in stored.items():
-        paused = is_paused(entry.columns, now, context.timezone)
-        try:
-            definition = definition_of(surroundings, entry)
-        except InvalidInput as error:
-            known[id_] = Imported(entry.name, None, id_, problem=str(error))
-        else:
-            known[id_] = _imported(definition, id_, "it is paused" if paused else None)
+    of_line = _found_by_line(tabs)
     of_lines: dict[str, list[Imported]] = defaultdict(list)
     gone = []
     for source, crontab in sources.items():
         of_source = [one for one in kept.values() if (one.origin.kind, one.origin.source) == source]
         for one, line in _lines_of(crontab, of_source):
+            entry = stored[one.entry_id]
+            found = [] if line is None else of_line[where(crontab, line)]
+            edits = edits_of(entry.columns, one, found[0].options if len(found) == 1 else None)
+            as_it_is = _as_it_is(surroundings, entry, now, edits)
             if line is None:
-                gone.append((crontab.path, known[one.entry_id]))
+                gone.append((crontab.path, as_it_is))
             else:
-                of_lines[where(crontab, line)].append(known[one.entry_id])
+                of_lines[where(crontab, line)].append(as_it_is)
     return Entries(of_lines, gone)
 
 
@@ -95,13 +125,39 @@ def would_be(offline: Offline, tabs: Tabs, now: datetime) -> Entries:
         except InvalidInput as error:
             of_lines[one.where].append(Imported(name, None, problem=str(error)))
         else:
-            of_lines[one.where].append(_imported(definition))
+            of_lines[one.where].append(Imported(definition.name, definition.schedule))
     return Entries(of_lines)
 
 
-def _imported(definition: Definition, id_: int | None = None, paused: str | None = None) -> Imported:
-    schedule = None if paused else definition.schedule
-    return Imported(definition.name, schedule, id_, note=paused)
+def _as_it_is(
+    surroundings: Surroundings, entry: StoredEntry, now: datetime, edits: tuple[Edit, ...]
+) -> Imported:
+    """An entry of the database, with what keeps it from firing."""
+    columns = entry.columns
+    try:
+        definition = definition_of(surroundings, entry)
+    except InvalidInput as error:
+        return Imported(entry.name, None, entry.id, problem=str(error), edits=edits)
+    told = Imported(entry.name, definition.schedule, entry.id, edits=edits)
+    until = pause_end(columns, surroundings.default_timezone)
+    if is_paused(columns, now, surroundings.default_timezone):
+        if until is None or not columns["enabled"]:
+            return replace(told, schedule=None, note="it is paused")
+        told = replace(told, note="it is paused for a time", limits=Limits(now, until))
+    most = definition.timing.max_runs
+    if most is not None:
+        left = max(0, most - (entry.timer.runs_made if entry.timer else 0))
+        limits = Limits(now, told.limits.paused_until if told.limits else None, left)
+        note = f"max_runs lets it run {left} more times"
+        told = replace(told, note="; ".join(filter(None, (told.note, note))), limits=limits)
+    return told
+
+
+def _found_by_line(tabs: Tabs) -> Mapping[str, Sequence[Found]]:
+    found: dict[str, list[Found]] = defaultdict(list)
+    for one in tabs.reading.found:
+        found[one.where].append(one)
+    return found
 
 
 def _lines_of(crontab: Crontab, kept: Iterable[Kept]) -> Iterator[tuple[Kept, Line | None]]:

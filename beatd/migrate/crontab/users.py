@@ -19,6 +19,11 @@ def queue_of(user: str) -> str:
     return f"{_QUEUE}{user}"
 
 
+def user_of(queue: str | None) -> str | None:
+    """Whose commands the queue is for, if for one user's."""
+    return queue.removeprefix(_QUEUE) if queue and queue.startswith(_QUEUE) else None
+
+
 def owner_of(path: str) -> str | None:
     """Whose crontab lies at this path, where the path says so."""
     found = _SPOOL.fullmatch(path)

@@ -251,11 +251,64 @@ def test_what_is_said_of_a_line(text: str, cron: Cron, outcome: str, note: str |
     assert note is None or note in (verdict.note or "")
 
 
-def test_a_refused_line_differs_only_where_cron_runs_it() -> None:
-    assert proof("0 3 30 2 * x\n").verdicts == ()
-    verdict = only(proof("0 3 * * * root /usr/local/bin/backup\n"))
-    assert (verdict.entry, verdict.outcome) == (None, "differs")
-    assert (verdict.note or "").startswith("it is not carried over: crontab:1:11: command: 'root'")
+def counts(verdict: Verdict) -> tuple[str, int, int]:
+    assert verdict.compared is not None
+    return verdict.outcome, verdict.compared.starts, verdict.compared.fires
+
+
+#: A line that is refused, what comes of it, how often cron starts it, and what is said.
+REFUSED: list[tuple[str, Cron, tuple[str, int, int], str]] = [
+    ("0 3 30 2 * x", "debian", ("equal", 0, 0), "there is no day 30 in Feb"),
+    ("61 3 * * * x", "debian", ("equal", 0, 0), "Debian's cron refuses the line (bad minute)"),
+    ("61 3 * * * x", "cronie", ("equal", 0, 0), "cronie refuses the line (bad minute)"),
+    ("0 3 * * * *x", "debian", ("equal", 0, 0), "Debian's cron refuses the line (bad command)"),
+    ("0 3 * * * root /bin/x", "debian", ("differs", 730, 0), "it is not carried over: crontab:1:11: command"),
+    ("0 3 * * * ? /bin/x", "debian", ("differs", 730, 0), "it is not carried over"),
+    ("0 3 * * *", "cronie", ("equal", 0, 0), "cronie refuses the line"),
+]
+
+
+@pytest.mark.parametrize(("line", "cron", "expected", "said"), REFUSED)
+def test_a_refused_line_differs_where_cron_runs_it(
+    line: str, cron: Cron, expected: tuple[str, int, int], said: str
+) -> None:
+    verdict = only(proof(f"{line}\n", cron))
+    assert (verdict.entry, counts(verdict)) == (None, expected)
+    assert said in (verdict.note or "")
+
+
+def test_what_is_no_time_of_day_is_not_compared_where_it_is_refused() -> None:
+    verdict = only(proof("@reboot root /bin/x\n"))
+    assert (verdict.outcome, verdict.compared) == ("differs", None)
+    verdict = only(proof("CRON_TZ=Mars/Base\n", "cronie"))
+    assert verdict.outcome == "not compared"
+    assert "to cron an assignment, which starts nothing" in (verdict.note or "")
+
+
+def test_lines_of_which_none_became_an_entry_prove_nothing() -> None:
+    assert not proof("61 3 * * * x\n").holds
+    assert proof("# nothing\nPATH=/bin\n").holds
+
+
+def test_nothing_is_started_of_a_file_that_cron_ignores() -> None:
+    found = proof("0 5 * * * ok\n0 6 * * * root ok\n61 * * * * bad\n")
+    assert not found.holds
+    assert [counts(verdict) for verdict in found.verdicts] == [
+        ("differs", 0, 730),
+        ("equal", 0, 0),
+        ("equal", 0, 0),
+    ]
+    first = found.verdicts[0]
+    assert (first.note or "").startswith("Debian's cron ignores the whole file, for it refuses line 3")
+    in_cronie = proof("0 5 * * * ok\n61 * * * * bad\n", "cronie")
+    assert counts(in_cronie.verdicts[0]) == ("equal", 730, 730), "cronie leaves the line out"
+
+
+def test_a_line_that_was_never_imported() -> None:
+    verdict = only(proof("0 5 * * * x\n", other="# nothing\n"))
+    assert (counts(verdict), verdict.note) == (("differs", 730, 0), "no entry was imported from it")
+    reboot = only(proof("@reboot x\n", other="# nothing\n"))
+    assert (reboot.outcome, reboot.compared) == ("differs", None)
 
 
 def test_what_cronie_does_for_another_zone_is_done_here_too() -> None:
