@@ -136,11 +136,10 @@ class Scheduler(beat.Scheduler):  # type: ignore[misc]
     def _compare(self, context: Context) -> Import:
         with context.database.read() as transaction:
             now = context.database.now(transaction)
-        path = str(self.app.main or "app")
         return importing.compare(
             context,
-            apps.read(self.app, path, now),
-            sources=[(KIND, apps.source_of(self.app, path))],
+            apps.read(self.app, now),
+            sources=[(KIND, apps.source_of(self.app))],
             prune=True,
             partial=bool(self.app.conf.get(_PARTIAL)),
         )
@@ -191,7 +190,7 @@ def _tell(done: Import) -> None:
         counts[row.action] = counts.get(row.action, 0) + 1
         if row.action == "refused":
             log.error("schedule.warning", entry=row.where, warning=row.problem)
-        elif row.action in ("add", "change"):
+        elif row.action in ("add", "change", "left"):
             for warning in row.warnings:
                 log.warning("schedule.warning", entry=row.name, warning=warning)
     log.info("schedule.synchronised", **counts)

@@ -22,8 +22,7 @@ from beatd.cli.output import JsonOption
 from beatd.cli.state import State
 from beatd.errors import FieldError
 from beatd.migrate import celery_beat
-from beatd.migrate.found import Found, Reading
-from beatd.migrate.importing import Source
+from beatd.migrate.found import Found, Reading, Source
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Bring the schedule of Celery's beat over."

@@ -19,22 +19,27 @@ from beatd.cli.entry import plain_value
 from beatd.cli.output import print_hanging, print_json
 from beatd.cli.state import State
 from beatd.cli.times import NONE, with_weekday, zone_of, zoned
-from beatd.errors import InvalidInput
 from beatd.migrate import importing
 from beatd.migrate.found import Found, Reading
-from beatd.migrate.importing import Import, Row
+from beatd.migrate.importing import Import, ImportRefused, Row
 from beatd.migrate.places import file_of, line_of
 from beatd.operations.context import Offline
 
 if TYPE_CHECKING:
-    from beatd.migrate.importing import Source
+    from beatd.migrate.found import Source
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 PruneOption = Annotated[
     bool, typer.Option("--prune", help="Remove the entries of these sources that are no longer in them.")
 ]
 PrefixOption = Annotated[
-    str, typer.Option("--prefix", metavar="TEXT", help="Before the names of new entries.", show_default=False)
+    str,
+    typer.Option(
+        "--prefix",
+        metavar="TEXT",
+        help="Before the names of new entries; a name once given stays.",
+        show_default=False,
+    ),
 ]
 QueueOption = Annotated[
     str | None, typer.Option("--queue", metavar="NAME", help="The queue that they go to.", show_default=False)
@@ -52,14 +57,24 @@ PartialOption = Annotated[
     bool, typer.Option("--partial", help="Leave out what cannot be carried over, and take the rest.")
 ]
 
-_STYLES = {"add": "green", "change": "yellow", "unchanged": "dim", "remove": "red", "refused": "bold red"}
+_STYLES = {
+    "add": "green",
+    "change": "yellow",
+    "unchanged": "dim",
+    "remove": "red",
+    "left": "bold yellow",
+    "refused": "bold red",
+}
 _COUNTED = {
     "add": "added",
     "change": "changed",
     "remove": "removed",
     "unchanged": "unchanged",
+    "left": "left",
     "refused": "refused",
 }
+#: Told where there is one.
+_RARE = ("left", "refused")
 _NOTHING_DONE = "nothing was imported: correct these, or leave them out with --partial"
 
 _GAP = "  "
@@ -88,7 +103,9 @@ def run_import(
         found = importing.compare(
             context, reading, sources=sources, prune=prune, prefix=prefix, partial=partial
         )
-    except InvalidInput as error:
+    except ImportRefused as error:
+        if json:
+            print_import(state, error.outcome, json=True, dry_run=True)
         for line in [*str(error).splitlines(), _NOTHING_DONE]:
             state.err.print(Text(f"beatd: {line}"), soft_wrap=True)
         raise typer.Exit(2) from error
@@ -104,9 +121,11 @@ def print_import(state: State, found: Import, *, json: bool = False, dry_run: bo
         return print_json(document)
     print_rows(state.out, found.rows)
     _print_notes(state, found.notes)
-    counts = [f"{_count(found.rows, action)} {told}" for action, told in _COUNTED.items()]
-    if not found.refused:
-        counts = counts[:-1]
+    counts = [
+        f"{count} {told}"
+        for action, told in _COUNTED.items()
+        if (count := _count(found.rows, action)) or action not in _RARE
+    ]
     done = "nothing was done (--dry-run); it would be: " if dry_run else ""
     state.out.print(f"{done}{', '.join(counts)}")
     return None
@@ -201,12 +220,12 @@ class _Widths:
         self.schedule = (
             min(schedule, max(_WIDEST_SCHEDULE, left - name)) if name + schedule > left else schedule
         )
-        self.name = min(name, max(_NARROWEST_NAME, left - self.schedule))
+        self.name = max(1, min(name, max(_NARROWEST_NAME, left - self.schedule)))
 
 
 def _heading(row: Row) -> str:
     """The file; nothing where what it comes from has no lines, and its name says enough."""
-    if row.action == "remove":
+    if row.action in ("remove", "left"):
         return f"{row.where} (no longer in it)"
     return file_of(row.where) if line_of(row.where) else ""
 
@@ -234,7 +253,9 @@ def _print_row(out: Console, row: Row, widths: _Widths, line: str, action: str, 
 
 def _print_below(out: Console, row: Row, all_fires: bool, changes: bool) -> None:
     if row.problem:
-        print_hanging(out, Text(f"{_BELOW}✗ ", style="bold red"), Text(row.problem))
+        # with its column, and as an editor takes it
+        place = f"{row.where}: " if line_of(row.where) else ""
+        print_hanging(out, Text(f"{_BELOW}✗ ", style="bold red"), Text(f"{place}{row.problem}"))
     if all_fires and len(row.next_fires) > 1:
         zone = zone_of(row.timezone)
         later = ", ".join(with_weekday(fire, zone) for fire in row.next_fires[1:])
@@ -267,4 +288,4 @@ def _count(rows: Iterable[Row], action: str) -> int:
 
 def _print_notes(state: State, notes: Iterable[str]) -> None:
     for note in notes:
-        state.err.print(Text(note, style="yellow"), soft_wrap=True)
+        print_hanging(state.err, Text(), Text(note, style="yellow"))

@@ -8,7 +8,7 @@ import shutil
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,15 +100,14 @@ class State:
         """Where results go."""
         from rich.console import Console
 
-        width = None if sys.stdout.isatty() else _NOT_A_TERMINAL
-        return Console(width=width, highlight=False, markup=False, emoji=False)
+        return Console(width=_width(sys.stdout), highlight=False, markup=False, emoji=False)
 
     @cached_property
     def err(self) -> Console:
         """Where everything goes that is not the result."""
         from rich.console import Console
 
-        return Console(stderr=True, highlight=False, markup=False, emoji=False)
+        return Console(stderr=True, width=_width(sys.stderr), highlight=False, markup=False, emoji=False)
 
     @property
     def interactive(self) -> bool:
@@ -119,6 +118,13 @@ class State:
         """How a person types `beatd REST` where this process was started."""
         parts = [*_program(), *(["--config", str(self.config_path)] if self.config_path else []), rest]
         return " ".join(parts)
+
+
+def _width(stream: TextIO) -> int | None:
+    """None: the terminal's, or what $COLUMNS says."""
+    from beatd import config
+
+    return None if stream.isatty() or config.variable("COLUMNS") else _NOT_A_TERMINAL
 
 
 def _program() -> list[str]:

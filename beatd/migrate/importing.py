@@ -7,15 +7,16 @@ Done again, it finds the entries that it made (`matching`) and changes of them w
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from beatd.errors import Conflict, FieldError, InvalidInput
-from beatd.migrate.found import Found, Origin, Reading
-from beatd.migrate.matching import match
+from beatd.migrate.elsewhere import Elsewhere, told
+from beatd.migrate.found import Found, Origin, Reading, Source
+from beatd.migrate.matching import match, named, pair
 from beatd.migrate.merging import merge
 from beatd.migrate.places import file_of, in_order, is_file
 from beatd.operations import writing
@@ -30,10 +31,8 @@ from beatd.store import entries, origins
 from beatd.store.entries import StoredEntry
 from beatd.store.origins import Kept
 
-#: A kind of source and the one among them, as origins have them.
-Source = tuple[str, str]
-
-Action = Literal["add", "change", "unchanged", "remove", "refused"]
+#: `left` are those that a source has no more, and that are not removed.
+Action = Literal["add", "change", "unchanged", "remove", "left", "refused"]
 
 _NAMED = 5
 
@@ -68,8 +67,8 @@ class _Origins:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """What an import does. `rows` are in the order of the sources, what is removed last; `refused` is left
-    out.
+    """What an import does. `rows` are in the order of the sources, what is not in them last; `refused` is
+    left out.
     """
 
     rows: tuple[Row, ...]
@@ -90,6 +89,14 @@ class Import:
             origins.put(transaction, [*self._origins.of_old, *of_new], now)
 
 
+class ImportRefused(InvalidInput):
+    """Nothing is imported, for something is refused; `outcome` is what the rest would have been."""
+
+    def __init__(self, outcome: Import) -> None:
+        super().__init__(outcome.refused)
+        self.outcome = outcome
+
+
 def compare(
     context: Context,
     reading: Reading,
@@ -100,25 +107,25 @@ def compare(
     partial: bool = False,
 ) -> Import:
     """What importing would do. `prune` removes the entries of these sources that are no longer in them;
-    `prefix` goes before the names of new ones.
+    `prefix` goes before the names of new ones; a name that was once given stays.
 
-    Raises InvalidInput with everything that cannot be taken, unless `partial`, which leaves it out.
+    Raises ImportRefused with everything that cannot be taken, unless `partial`, which leaves it out.
     """
-    comparing = _Comparing(context, reading, frozenset(sources), prefix)
-    comparing.vanished(prune)
+    comparing = _Comparing(context, reading, frozenset(sources), prefix, prune)
     comparing.found()
+    comparing.vanished()
     outcome = comparing.outcome()
     if outcome.refused and not partial:
-        raise InvalidInput(outcome.refused)
+        raise ImportRefused(outcome)
     return outcome
 
 
 def check(offline: Offline, reading: Reading, now: datetime, *, prefix: str = "") -> tuple[Row, ...]:
     """The rows of an import into a database that holds nothing, without any."""
     judge = _Judge(offline, offline.surroundings, now)
-    named = match(reading.found, {}, prefix)
-    rows = [judge.new(one, name)[0] for one, (name, _) in zip(reading.found, named, strict=True)]
-    return in_order([*rows, *map(_refused, reading.refused)])
+    names = match(reading.found, {}, prefix)
+    rows = [judge.new(one, name)[0] for one, (name, _) in zip(reading.found, names, strict=True)]
+    return in_order([*rows, *_refused(reading.refused)])
 
 
 class _Judge:
@@ -169,7 +176,9 @@ class _Judge:
 class _Comparing:
     """One comparison in the making."""
 
-    def __init__(self, context: Context, reading: Reading, sources: frozenset[Source], prefix: str) -> None:
+    def __init__(
+        self, context: Context, reading: Reading, sources: frozenset[Source], prefix: str, prune: bool
+    ) -> None:
         self._reading = reading
         self._sources = sources
         self._all_sources = sources | {_source(found.origin) for found in reading.found}
@@ -178,108 +187,137 @@ class _Comparing:
             surroundings = context.surroundings(transaction)
             self._kept = origins.of_sources(transaction, self._all_sources)
             self._entries = entries.find_ids(transaction, self._kept)
-            matched = match(reading.found, self._kept, prefix)
-            names = [name for name, _ in matched]
-            self._taken = {entry.name: entry.id for entry in entries.find_named(transaction, names)}
-        self._matched = [(found, *pair) for found, pair in zip(reading.found, matched, strict=True)]
+            there = entries.find(transaction)
+        matched = pair(reading.found, self._kept, prefix, reading.keys)
+        self._vanish(frozenset(matched.values()), prune)
+        self._elsewhere = Elsewhere(
+            (entry for entry in there if entry.id not in self._removed), matched.values()
+        )
+        names = named(reading.found, matched, self._kept, prefix, self._elsewhere.taken)
+        self._named = list(zip(reading.found, names, map(matched.get, range(len(names))), strict=True))
         self._judge = _Judge(context, surroundings, now)
         self._comparison = Comparison()
-        self._removed: list[Row] = []
-        self._notes = list(reading.notes)
         self._of_old: list[tuple[int, Origin, Mapping[str, Any]]] = []
         self._of_new: dict[str, tuple[Origin, Mapping[str, Any]]] = {}
-        self._rows: dict[int, Row] = {}
+        self._rows: list[Row] = []
+        self._rows_of_gone: list[Row] = []
+        self._notes: list[str] = []
         self._refused = list(reading.refused)
 
-    def vanished(self, prune: bool) -> None:
-        """Entries that the sources have no more."""
-        there = {id_ for _, _, id_ in self._matched}
+    def _vanish(self, there: Collection[int], prune: bool) -> None:
+        """Which entries the sources have no more. What may be something that is refused is never removed."""
         gone = [
-            id_ for id_, kept in self._kept.items() if id_ not in there and self._is_of(kept, self._sources)
+            id_
+            for id_, kept in self._kept.items()
+            if id_ not in there and _source(kept.origin) in self._sources
         ]
         doubtful = self._refused_sources()
-        removed = [id_ for id_ in gone if prune and not self._is_of(self._kept[id_], doubtful)]
-        self._comparison.prune([self._entries[id_] for id_ in removed])
-        for id_ in removed:
-            entry = self._entries[id_]
-            self._taken.pop(entry.name, None)
-            schedule = schedule_text(entry.columns)
-            self._removed.append(Row(self._kept[id_].origin.source, "remove", entry.name, schedule))
-        left = sorted(self._entries[id_].name for id_ in gone if id_ not in removed)
-        if left:
-            why = "something of their source is refused, and may be they" if prune else "--prune removes them"
-            self._notes.append(f"no longer there: {_some(left)}; {why}")
+        self._doubtful = {id_ for id_ in gone if self._may_be_refused(self._kept[id_].origin, doubtful)}
+        self._removed = [id_ for id_ in gone if prune and id_ not in self._doubtful]
+        self._left = [id_ for id_ in gone if id_ not in self._removed]
+
+    def _may_be_refused(self, origin: Origin, doubtful: Collection[Source]) -> bool:
+        source = _source(origin)
+        if source in self._reading.keys:
+            return origin.place in self._reading.keys[source]
+        return source in doubtful
 
     def found(self) -> None:
-        """First those that are there, for a name may become free."""
-        for again in (True, False):
-            for number, (found, name, id_) in enumerate(self._matched):
-                if again and id_ is not None:
-                    self._rows[number] = self._again(found, name, id_)
-                elif not again and id_ is None:
-                    self._rows[number] = self._new(found, name)
+        for found, name, id_ in self._named:
+            self._rows.append(self._new(found, name) if id_ is None else self._again(found, id_))
 
     def _new(self, found: Found, name: str) -> Row:
         row, written, findings = self._judge.new(found, name)
-        if name in self._taken:
-            problem = (
-                "there is an entry of this name that was not imported from here; put something before it"
-            )
-            taken = FieldError("name", name, problem, example="--prefix cron-", where=found.where)
-            row, findings = (
-                replace(row, action="refused", problem=_problems([taken, *findings])),
-                [taken, *findings],
-            )
-        self._refused += findings
-        if not findings:
-            self._comparison.compare(None, written.columns)
-            self._of_new[name] = (found.origin, options_of(written.columns) | {"name": name})
+        if same := self._elsewhere.same(written.columns):
+            if _source(found.origin) in self._reading.exported:
+                findings = [_is_here(same, found.where)]
+            elif not findings:
+                warning = f"the entry {told(same)} does the same at the same times: both will run"
+                row = replace(row, warnings=(*row.warnings, warning))
+        elif name in self._elsewhere.by_hand:
+            findings = [_is_taken(name, found.where), *findings]
+        if findings:
+            self._refused += findings
+            return replace(row, action="refused", problem=_problems(findings))
+        self._comparison.compare(None, written.columns)
+        self._of_new[name] = (found.origin, options_of(written.columns) | {"name": name})
         return row
 
-    def _again(self, found: Found, name: str, id_: int) -> Row:
-        """One that was imported earlier."""
+    def _again(self, found: Found, id_: int) -> Row:
+        """One that was imported earlier. It keeps its name, whatever it would be called now."""
         entry, kept = self._entries[id_], self._kept[id_]
-        by_source = new_columns(name, found.options)
+        by_source = new_columns(entry.name, found.options)
         wanted = options_of(by_source.columns)
         merged = merge(entry.columns, kept.options, wanted)
-        called, imported_as, warnings = self._name(entry, kept, name)
-        columns = dict(merged.written.columns) | {"name": called}
-        row = Row(found.where, "unchanged", called, schedule_text(columns))
-        row = replace(row, warnings=(*found.warnings, *warnings, *merged.warnings))
+        columns = dict(merged.written.columns)
+        row = Row(found.where, "unchanged", entry.name, schedule_text(columns))
+        row = replace(row, warnings=(*found.warnings, *merged.warnings))
         written = Written(columns, (*by_source.findings, *merged.written.findings))
         changed = writing.changes(entry.columns, columns)
         runs_made = entry.timer.runs_made if entry.timer else 0
         row, findings = self._judge.judged(row, written, entry.created_at, changed.keys(), runs_made)
-        if changed and not findings:
-            row = replace(row, action="change", changes=option_changes(entry.columns, columns))
-        self._refused += findings
         if findings:
-            return row
+            self._refused += findings
+            return replace(
+                row, warnings=(*row.warnings, f"until then the entry stays as it was{_fires(entry)}")
+            )
+        if changed:
+            row = replace(row, action="change", changes=option_changes(entry.columns, columns))
         self._comparison.compare(entry, columns)
-        options = wanted | {"name": imported_as}
+        options = wanted | {"name": kept.options.get("name")}
         if (found.origin, options) != (kept.origin, kept.options):
             self._of_old.append((id_, found.origin, options))
         return row
 
+    def vanished(self) -> None:
+        """Tells of what the sources have no more."""
+        self._comparison.prune([self._entries[id_] for id_ in self._removed])
+        grown = {_source(found.origin) for found, name, _ in self._named if name in self._of_new}
+        for id_ in self._removed:
+            self._gone(id_, "remove")
+        for id_ in self._left:
+            entry = self._entries[id_]
+            if id_ in self._doubtful:
+                why = f"it may be what is refused: it stays as it was{_fires(entry)}"
+            else:
+                beside = " beside what was added" if _source(self._kept[id_].origin) in grown else ""
+                why = f"no longer there: it stays{_fires(entry)}{beside}; --prune removes it"
+            self._gone(id_, "left", why)
+        self._notes += self._notes_of_gone(grown)
+
+    def _gone(self, id_: int, action: Action, *warnings: str) -> None:
+        entry = self._entries[id_]
+        row = Row(self._kept[id_].origin.source, action, entry.name, schedule_text(entry.columns))
+        self._rows_of_gone.append(replace(row, warnings=warnings))
+
+    def _notes_of_gone(self, grown: Collection[Source]) -> Iterator[str]:
+        there = {_source(found.origin) for found in self._reading.found}
+        of_source = Counter(_source(self._kept[id_].origin) for id_ in self._removed)
+        for source, count in of_source.items():
+            if source not in there and count == sum(
+                _source(kept.origin) == source for kept in self._kept.values()
+            ):
+                many = f"all {count} entries" if count > 1 else "the only entry"
+                yield f"{source[1]}: nothing is left in it: {many} that came from it {_be(count)} removed"
+        for some, why in (
+            ([id_ for id_ in self._left if id_ not in self._doubtful], "--prune removes them"),
+            (
+                [id_ for id_ in self._left if id_ in self._doubtful],
+                "something of their source is refused, and may be they: they stay as they were",
+            ),
+        ):
+            names = sorted(self._entries[id_].name for id_ in some)
+            beside = any(_source(self._kept[id_].origin) in grown for id_ in some)
+            loud = "; until they are removed they run BESIDE what was added" if beside else ""
+            if names:
+                yield f"no longer there: {_some(names)}; {why}{loud}"
+
     def outcome(self) -> Import:
         known = _Origins(self._all_sources, self._kept, tuple(self._of_old), self._of_new)
-        found = [self._rows[number] for number in range(len(self._rows))]
-        rows = in_order([*found, *map(_refused, self._reading.refused)])
+        rows = in_order([*self._rows, *_refused(self._reading.refused)])
         refused = in_order(self._refused)
-        return Import((*rows, *self._removed), refused, tuple(self._notes), self._comparison, known)
-
-    def _name(self, entry: StoredEntry, kept: Kept, wanted: str) -> tuple[str, str, list[str]]:
-        """What an entry is called from now on, as what it counts as imported, and what there is to say."""
-        imported_as = str(kept.options.get("name"))
-        if entry.name != imported_as:
-            return entry.name, wanted, [f"kept: name was edited here, it would be {wanted}"]
-        if wanted in self._taken and wanted != entry.name:
-            return entry.name, imported_as, [f"keeps its name: there is an entry {wanted} already"]
-        self._taken.pop(entry.name, None)
-        return wanted, wanted, []
-
-    def _is_of(self, kept: Kept, sources: Collection[Source]) -> bool:
-        return _source(kept.origin) in sources
+        notes = (*self._reading.notes, *self._notes)
+        return Import((*rows, *self._rows_of_gone), refused, notes, self._comparison, known)
 
     def _refused_sources(self) -> frozenset[Source]:
         """Those of which something is refused, which may be what an entry was imported from; all of them
@@ -299,8 +337,34 @@ def _source(origin: Origin) -> Source:
     return origin.kind, origin.source
 
 
-def _refused(finding: FieldError) -> Row:
-    return Row(finding.where or "", "refused", "", problem=_problems([finding]))
+def _refused(findings: Iterable[FieldError]) -> Iterator[Row]:
+    """A row for each place: one thing may have several problems."""
+    of_place: dict[str, list[FieldError]] = defaultdict(list)
+    for finding in findings:
+        of_place[finding.where or str(finding)].append(finding)
+    for several in of_place.values():
+        yield Row(several[0].where or "", "refused", "", problem=_problems(several))
+
+
+def _is_taken(name: str, where: str) -> FieldError:
+    problem = "there is an entry of this name that was not imported; put something before it"
+    return FieldError("name", name, problem, example="--prefix cron-", where=where)
+
+
+def _is_here(same: StoredEntry, where: str) -> FieldError:
+    problem = (
+        "does this at the same times already, and the file is an export of beatd's: it would run twice; "
+        "remove the entry before, or leave the line out (--partial)"
+    )
+    return FieldError("entry", told(same), problem, where=where)
+
+
+def _fires(entry: StoredEntry) -> str:
+    return " and goes on firing" if entry.columns.get("enabled") else ""
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _problems(findings: Iterable[FieldError]) -> str:

@@ -1,8 +1,8 @@
 """What imported entries are called: the same whatever their order, and still the same when others come.
 
 A name is made of the first readable text that gives one. Where several have the same, each gets a short hash
-of what it runs behind it; if that is the same, too, of its own text, then of its source, then of everything
-that is known of it. Only what cannot be told apart by any of these is numbered.
+of what it runs behind it; if that is the same, too, of everything that is known of it. Only what cannot be
+told apart by that is numbered.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from beatd.migrate.found import Found
@@ -24,9 +24,11 @@ _NUMBER = re.compile(r"-\d+$")
 _RUNS = ("shell", "http", "task", "args", "kwargs")
 
 
-def names_of(choices: Sequence[tuple[str, ...]], kept: Mapping[int, str]) -> tuple[str, ...]:
-    """A name for each of whose `candidates` these are, all different. `kept` are those that some have
-    already, by their places.
+def names_of(
+    choices: Sequence[tuple[str, ...]], kept: Mapping[int, str], others: Collection[str] = ()
+) -> tuple[str, ...]:
+    """A name for each of whose `candidates` these are, all different, and none that `others` have. `kept` are
+    those that some have already, by their places.
     """
     names = dict(kept)
     open_ = [number for number in range(len(choices)) if number not in names]
@@ -34,13 +36,13 @@ def names_of(choices: Sequence[tuple[str, ...]], kept: Mapping[int, str]) -> tup
         of_name = defaultdict(set)
         for number, choice in enumerate(choices):
             of_name[choice[level]].add(number)
-        taken = set(names.values())
+        taken = {*names.values(), *others}
         for number in open_:
             name = choices[number][level]
             if of_name[name] == {number} and name not in taken:
                 names[number] = name
         open_ = [number for number in open_ if number not in names]
-    _number(names, [(number, choices[number][-1]) for number in open_])
+    _number(names, [(number, choices[number][-1]) for number in open_], others)
     return tuple(names[number] for number in range(len(choices)))
 
 
@@ -49,10 +51,9 @@ def candidates(found: Found, prefix: str = "") -> tuple[str, ...]:
     runs = what_it_runs(found.options)
     text = found.origin.text
     plain = prefix + (_readable(found.names) or f"{found.origin.kind}-{_hash(text)}")
-    of_source = f"{runs} {text} {found.origin.kind} {found.origin.source}"
-    everything = f"{of_source} {found.names} {json.dumps(dict(found.options), sort_keys=True, default=str)}"
-    hashed = (runs, f"{runs} {text}", of_source, everything)
-    return (plain, *(f"{plain}-{_hash(each)}" for each in hashed))
+    options = json.dumps(dict(found.options), sort_keys=True, default=str)
+    everything = f"{runs} {text} {found.origin.kind} {found.origin.source} {found.names} {options}"
+    return (plain, f"{plain}-{_hash(runs)}", f"{plain}-{_hash(everything)}")
 
 
 def what_it_runs(options: Mapping[str, Any]) -> str:
@@ -77,8 +78,8 @@ def _readable(texts: Sequence[str]) -> str | None:
     return whole_words or slugs[-1][:_LONGEST]
 
 
-def _number(names: dict[int, str], same: Sequence[tuple[int, str]]) -> None:
-    taken = set(names.values())
+def _number(names: dict[int, str], same: Sequence[tuple[int, str]], others: Collection[str]) -> None:
+    taken = {*names.values(), *others}
     counts: dict[str, int] = defaultdict(int)
     for place, name in same:
         numbered = name

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import linecache
 import sqlite3
+import sys
 from itertools import count
 from pathlib import Path
 
@@ -36,9 +38,12 @@ def beatd(tmp_path: Path) -> Beatd:
 _numbers = count()
 
 
-def _project(beatd: Beatd, more: str = "") -> str:
-    name = f"shop_{next(_numbers)}"
+def _project(beatd: Beatd, more: str = "", name: str | None = None) -> str:
+    """Another one, or a later version of `name`."""
+    name = name or f"shop_{next(_numbers)}"
+    sys.modules.pop(name, None)
     (beatd.home / f"{name}.py").write_text(PROJECT.replace("# more", more))
+    linecache.clearcache()
     return f"{name}:app"
 
 
@@ -53,7 +58,14 @@ def test_check_tells_of_each_entry(beatd: Beatd) -> None:
 
 def test_check_fails_where_something_would_be_lost(beatd: Beatd) -> None:
     document = beatd.json("celery", "check", "-A", _project(beatd, FRIDAY_13), status=1)
-    assert document["totals"] == {"added": 2, "changed": 0, "removed": 0, "unchanged": 0, "refused": 1}
+    assert document["totals"] == {
+        "added": 2,
+        "changed": 0,
+        "removed": 0,
+        "unchanged": 0,
+        "left": 0,
+        "refused": 1,
+    }
     [refused] = [row for row in document["rows"] if row["action"] == "refused"]
     assert refused["where"].endswith("beat_schedule['friday-13']")
     assert "--calendar other-days" in refused["problem"]
@@ -66,8 +78,10 @@ def test_import_follows_the_code(beatd: Beatd) -> None:
     assert beatd.json("entry", "list") == []
     assert "2 added" in beatd("celery", "import", "-A", project).stdout
     assert "2 unchanged" in beatd("celery", "import", "-A", project).stdout
-    later = _project(beatd, "'hourly': {'task': 'shop.x', 'schedule': 3600},")
-    assert "1 added" in beatd("celery", "import", "-A", later).stdout
+    name = project.removesuffix(":app")
+    _project(beatd, "'hourly': {'task': 'shop.x', 'schedule': 3600},", name)
+    assert "1 added" in beatd("celery", "import", "-A", name).stdout
+    _project(beatd, name=name)
     told = beatd("celery", "import", "-A", project, "--prune")
     assert "1 removed, 2 unchanged" in told.stdout
     assert beatd.json("entry", "show", "nightly-report")["options"] == {

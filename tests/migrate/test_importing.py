@@ -67,7 +67,7 @@ def test_what_the_source_changed_is_changed_here(context: Context) -> None:
         30 3 * * * backup --all
         """,
     )
-    assert told(rows) == [("add", "new"), ("unchanged", "start"), ("change", "backup")]
+    assert told(rows) == [("add", "new"), ("unchanged", "start"), ("change", "backup"), ("left", "poll")]
     assert rows[2].changes == {"cron": ("30 2 * * *", "30 3 * * *")}
     assert versions(context) == {"backup": 2, "poll": 1, "start": 1, "new": 1}
     start, backup = (entries.show(context, name).origin for name in ("start", "backup"))
@@ -167,34 +167,77 @@ def test_the_other_of_two_alike_goes(context: Context) -> None:
 
 
 @on_sqlite
-def test_another_comment_renames(context: Context) -> None:
-    run(context, "# Backup\n0 1 * * * backup\n0 2 * * * other")
+def test_a_name_that_was_given_stays(context: Context) -> None:
+    """Whatever the comment says now, and whether or not the prefix is said again."""
+    run(context, "# Backup\n0 1 * * * backup", prefix="web1-")
     rows = run(context, "# Save\n0 1 * * * backup\n0 2 * * * other")
-    assert told(rows) == [("change", "save"), ("unchanged", "other")]
-    assert rows[0].changes == {"name": ("backup", "save")}
-    assert versions(context) == {"save": 2, "other": 1}
-    assert told(run(context, "# Save\n0 1 * * * backup\n0 2 * * * other")) == [
-        ("unchanged", "save"),
-        ("unchanged", "other"),
-    ]
+    assert told(rows) == [("unchanged", "web1-backup"), ("add", "other")]
+    assert told(run(context, "# Save\n0 1 * * * backup", prefix="x-"))[0] == ("unchanged", "web1-backup")
 
 
 @on_sqlite
-def test_a_name_that_is_given_up_goes_to_another(context: Context) -> None:
-    run(context, "# A\n0 1 * * * one")
-    rows = run(context, "# B\n0 1 * * * one\n# A\n0 1 * * * two")
-    assert told(rows) == [("change", "b"), ("add", "a")]
-    assert options(context, "a")["shell"] == "two"
+def test_what_was_renamed_here_too(context: Context) -> None:
+    run(context, "0 1 * * * job")
+    entries.change(context, "job", {"name": "mine"})
+    rows = run(context, "0 2 * * * job")
+    assert (told(rows), rows[0].warnings) == ([("change", "mine")], ())
 
 
 @on_sqlite
 def test_comments_that_change_places(context: Context) -> None:
-    """There is no moment at which both names are free: the lines keep theirs."""
     run(context, "# A\n0 1 * * * one\n# B\n0 1 * * * two")
     rows = run(context, "# B\n0 1 * * * one\n# A\n0 1 * * * two")
     assert told(rows) == [("unchanged", "a"), ("unchanged", "b")]
-    assert rows[0].warnings == ("keeps its name: there is an entry b already",)
     assert options(context, "a")["shell"] == "one"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("0 3 * * * /opt/backup.sh --full", "0 3 * * * /opt/backup.sh --full --to s3"),
+        # elsewhere in the file, by its program
+        ("0 3 * * * /opt/backup.sh --full", "0 9 * * * x\n0 3 * * * /opt/backup.sh"),
+        # another program at the same times in the same place
+        ("0 3 * * * /opt/backup.sh --full", "0 3 * * * nice /opt/save"),
+        # both at once, where it was
+        ("0 3 * * * /opt/backup.sh --full", "30 4 * * * /opt/backup.sh --to s3"),
+        ("0 3 * * * cd /srv && php a.php", "0 9 * * * x\n0 3 * * * cd /srv; /usr/bin/php b.php"),
+        ("@reboot /opt/start --one", "0 9 * * * x\n@reboot /opt/start --two"),
+    ],
+)
+@on_sqlite
+def test_an_edited_command_is_no_second_job(context: Context, before: str, after: str) -> None:
+    [(_, name)] = told(run(context, before))
+    rows = run(context, after)
+    assert ("change", name) in told(rows)
+    assert [row.action for row in rows if row.action != "add"] == ["change"]
+    assert options(context, name)["shell"] in after.splitlines()[-1]
+
+
+@on_sqlite
+def test_the_edited_one_of_many_with_one_program(context: Context) -> None:
+    run(context, "0 1 * * * php a\n0 2 * * * php b\n0 3 * * * php c")
+    rows = run(context, "0 1 * * * php a\n0 2 * * * php new\n0 3 * * * php c")
+    assert told(rows) == [("unchanged", "php-a"), ("change", "php-b"), ("unchanged", "php-c")]
+    assert rows[1].changes == {"shell": ("php b", "php new")}
+
+
+@on_sqlite
+def test_what_vanished_while_something_came_is_told_loudly(context: Context) -> None:
+    run(context, "0 1 * * * one\n0 2 * * * two")
+    done = compare(context, "0 1 * * * one\n0 9 1 * * three")
+    assert told(done.rows) == [("unchanged", "one"), ("add", "three"), ("left", "two")]
+    assert done.rows[2].warnings == (
+        "no longer there: it stays and goes on firing beside what was added; --prune removes it",
+    )
+    assert done.notes == (
+        "no longer there: two; --prune removes them; until they are removed they run BESIDE what was added",
+    )
+    assert [row.action for row in run(context, "0 1 * * * one\n0 9 1 * * three", prune=True)] == [
+        "unchanged",
+        "add",
+        "remove",
+    ]
 
 
 @on_sqlite
@@ -202,10 +245,12 @@ def test_a_line_that_moves_to_another_file(context: Context) -> None:
     both = [SOURCE, ("lines", "/etc/other")]
     run(context, "0 1 * * * one\n0 2 * * * two", sources=both)
     moved = reading("0 1 * * * one") + reading("0 2 * * * two", source="/etc/other")
-    assert findings(context, moved, sources=both) == [
-        "/etc/other:1: name: 'two': there is an entry of this name that was not imported from here; "
-        "put something before it; for example '--prefix cron-'"
-    ]
+    left = compare(context, moved, sources=both)
+    assert [row.action for row in left.rows] == ["unchanged", "add", "left"]
+    assert left.rows[1].name.startswith("two-")
+    assert left.rows[1].warnings == (
+        f"the entry two (from {ETC}) does the same at the same times: both will run",
+    )
     rows = run(context, moved, sources=both, prune=True)
     assert told(rows) == [("unchanged", "one"), ("add", "two"), ("remove", "two")]
     two = entries.show(context, "two").origin
@@ -274,8 +319,14 @@ def test_an_entry_whose_line_cannot_be_read_any_more_is_not_pruned(context: Cont
     run(context, "0 1 * * * good\n0 2 * * * bad")
     refused = FieldError("cron", "0 99 * * *", "no hour", where=f"{ETC}:2:3")
     done = compare(context, reading("0 1 * * * good") + Reading(refused=(refused,)), prune=True, partial=True)
-    assert told(done.rows) == [("unchanged", "good"), ("refused", "")]
-    assert done.notes == ("no longer there: bad; something of their source is refused, and may be they",)
+    assert told(done.rows) == [("unchanged", "good"), ("refused", ""), ("left", "bad")]
+    assert done.rows[2].warnings == ("it may be what is refused: it stays as it was and goes on firing",)
+    assert done.notes == (
+        "no longer there: bad; something of their source is refused, and may be they: they stay as they were",
+    )
+    assert told(
+        compare(context, reading("0 1 * * * good") + Reading(refused=(refused,)), partial=True).rows
+    ) == told(done.rows)
 
 
 @on_sqlite
@@ -284,7 +335,7 @@ def test_of_another_source_it_is(context: Context) -> None:
     run(context, reading("0 1 * * * one") + reading("0 2 * * * two", source="/etc/other"), sources=both)
     refused = FieldError("cron", "x", "no hour", where="other:2:3")
     done = compare(context, Reading(refused=(refused,)), sources=both, prune=True, partial=True)
-    assert told(done.rows) == [("refused", ""), ("remove", "one")]
+    assert told(done.rows) == [("refused", ""), ("remove", "one"), ("left", "two")]
 
 
 @on_sqlite
@@ -292,6 +343,7 @@ def test_an_entry_that_would_be_refused_now_stays_as_it_is(context: Context) -> 
     run(context, "0 1 * * * job")
     (row,) = run(context, "0 99 * * * job", partial=True, prune=True)
     assert (row.action, row.name) == ("refused", "job")
+    assert row.warnings == ("until then the entry stays as it was and goes on firing",)
     assert options(context, "job")["cron"] == "0 1 * * *"
 
 
@@ -299,11 +351,75 @@ def test_an_entry_that_would_be_refused_now_stays_as_it_is(context: Context) -> 
 def test_a_name_that_is_taken(context: Context) -> None:
     entries.add(context, "backup", {"every": "5m", "shell": "x"})
     assert findings(context, TABLE) == [
-        f"{ETC}:2: name: 'backup': there is an entry of this name that was not imported from here; "
+        f"{ETC}:2: name: 'backup': there is an entry of this name that was not imported; "
         "put something before it; for example '--prefix cron-'"
     ]
     assert told(run(context, TABLE, prefix="web1-"))[0] == ("add", "web1-backup")
     assert told(run(context, TABLE, prefix="web1-"))[0] == ("unchanged", "web1-backup")
+
+
+@on_sqlite
+def test_a_name_that_another_source_has_taken(context: Context) -> None:
+    """Imported in one call each would have a hash, too."""
+    run(context, "0 1 * * * /opt/backup.sh")
+    other = reading("0 2 * * * /opt/backup.sh", source="/etc/other")
+    [row] = run(context, other, sources=[("lines", "/etc/other")])
+    assert (row.action, row.warnings) == ("add", ())
+    assert row.name.startswith("opt-backup-sh-")
+    assert told(run(context, other, sources=[("lines", "/etc/other")])) == [("unchanged", row.name)]
+    assert told(run(context, "0 1 * * * /opt/backup.sh")) == [("unchanged", "opt-backup-sh")]
+
+
+@on_sqlite
+def test_what_beatd_exported_is_not_taken_a_second_time(context: Context) -> None:
+    source = ("lines", "/etc/export")
+    run(context, "0 1 * * * job")
+    entries.add(context, "own", {"cron": "0 2 * * *", "timezone": "UTC", "shell": "mine"})
+    lines = reading("0 1 * * * job\n0 2 * * * mine\n0 3 * * * job", source="/etc/export")
+    exported = replace(lines, exported=frozenset([source]))
+    done = compare(context, exported, sources=[source], partial=True)
+    assert [row.action for row in done.rows] == ["refused", "refused", "add"]
+    assert (done.rows[0].problem or "").startswith(
+        f"entry: 'job (from {ETC})': does this at the same times already, and the file is an export"
+    )
+    assert "own (made by hand)" in (done.rows[1].problem or "")
+    for name in ("job", "own"):
+        entries.remove(context, name)
+    assert [row.action for row in run(context, exported, sources=[source])] == ["add"] * 3
+
+
+KEYED = {"keys": {SOURCE: frozenset({"1", "2"})}}
+
+
+@on_sqlite
+def test_keys_say_what_vanished_whatever_is_refused(context: Context) -> None:
+    run(context, "0 1 * * * one\n0 2 * * * two\n0 3 * * * three")
+    refused = FieldError("cron", "0 99 * * *", "no hour", where="app two")
+    wanted = replace(reading("0 1 * * * one"), refused=(refused,), **KEYED)
+    done = compare(context, wanted, prune=True, partial=True)
+    assert told(done.rows) == [("unchanged", "one"), ("refused", ""), ("remove", "three"), ("left", "two")]
+
+
+@on_sqlite
+def test_another_key_is_another_entry(context: Context) -> None:
+    run(context, reading("0 1 * * * one"))
+    moved = Reading((found("0 1 * * * one", number=2),), keys={SOURCE: frozenset({"2"})})
+    assert [row.action for row in compare(context, moved, prune=True).rows] == ["add", "remove"]
+
+
+@on_sqlite
+def test_a_source_in_which_nothing_is_left(context: Context) -> None:
+    run(context, TABLE)
+    done = compare(context, Reading(), prune=True)
+    assert done.notes == (f"{ETC}: nothing is left in it: all 3 entries that came from it are removed",)
+
+
+@on_sqlite
+def test_several_problems_of_one_thing_are_one_row(context: Context) -> None:
+    refused = tuple(FieldError(field, "x", "no", where=f"{ETC}:1") for field in ("cron", "shell"))
+    done = compare(context, Reading(refused=refused), partial=True)
+    assert [row.problem for row in done.rows] == ["cron: 'x': no; shell: 'x': no"]
+    assert len(done.refused) == 2
 
 
 @on_sqlite
@@ -323,9 +439,11 @@ def test_options_that_nobody_knows_are_refused(context: Context) -> None:
         (lambda context: entries.change(context, "job", {"queue": "q"}), "0 2 * * * job"),
         (lambda context: entries.remove(context, "job"), "0 2 * * * job"),
         (lambda context: entries.remove(context, "job"), "0 1 * * * job\n0 1 * * * new"),
-        (lambda context: entries.add(context, "new", {"every": "5m", "shell": "x"}), "0 1 * * * new"),
+        (
+            lambda context: entries.add(context, "new", {"every": "5m", "shell": "x"}),
+            "0 1 * * * job\n0 9 * * * new",
+        ),
         (lambda context: run(context, "0 3 * * * job"), "0 2 * * * job"),
-        (lambda context: entries.add(context, "b", {"every": "5m", "shell": "x"}), "# B\n0 1 * * * job"),
         (lambda context: run(context, "0 1 * * * job\n0 1 * * * new"), "0 1 * * * job\n0 1 * * * new"),
     ],
 )

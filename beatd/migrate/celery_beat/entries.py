@@ -33,7 +33,8 @@ def reading(
             continue
         origin = Origin(KIND, source, periodic.key, _text(periodic))
         found.append(Found(origin, place, (periodic.key, periodic.task), one.options, tuple(one.warnings)))
-    return Reading(tuple(found), tuple(refused), tuple(_notes(found)))
+    keys = {(KIND, source): frozenset(periodic.key for periodic in periodics)}
+    return Reading(tuple(found), tuple(refused), tuple(_notes(found)), keys)
 
 
 def _notes(found: Sequence[Found]) -> Iterator[str]:

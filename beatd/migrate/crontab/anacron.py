@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from beatd.errors import FieldError
-from beatd.migrate.crontab.command_names import command_name
+from beatd.migrate.command_names import command_name
 from beatd.migrate.crontab.crons import Cron
 from beatd.migrate.crontab.entries import KIND, Taking, mailto, readable, source_of, where
 from beatd.migrate.crontab.model import Crontab, Line

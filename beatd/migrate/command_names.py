@@ -19,3 +19,8 @@ def command_name(command: str) -> str:
     simple = re.split(r"[|;&<>]", command.strip("(){} \t"), maxsplit=1)[0]
     words = [word for word in simple.split() if not _ASSIGNMENT.match(word)]
     return " ".join(PurePosixPath(word).name for word in words[:_MOST_WORDS])
+
+
+def program_of(command: str) -> str:
+    """What it starts, whatever the arguments: `php` of the example above."""
+    return command_name(command).partition(" ")[0]
