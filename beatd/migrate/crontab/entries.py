@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from beatd.errors import FieldError
-from beatd.migrate.crontab.command_names import command_name
+from beatd.migrate.command_names import command_name
 from beatd.migrate.crontab.cron_tz import changes_of
 from beatd.migrate.crontab.crons import Cron
 from beatd.migrate.crontab.installed import anacron_is_installed
