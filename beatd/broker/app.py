@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import traceback
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import celery
+import kombu
 from celery import Celery
 from celery.app.utils import find_app
 from kombu.connection import Connection
 from kombu.utils.url import maybe_sanitize_url
 
+import beatd
 from beatd import waits
 from beatd.broker import embedded
 from beatd.errors import BrokerUnavailable, Conflict, FieldError, InvalidInput
+
+#: Folders of what imports an operator's code, and of what it calls.
+_LIBRARIES = tuple(
+    f"{Path(str(module.__file__)).parent}{os.sep}" for module in (celery, kombu, importlib, beatd)
+)
 
 _EXAMPLE_URL = "amqp://user:password@host:5672/vhost"
 
@@ -76,20 +87,38 @@ def _connection(make: Any, pinned: str, url: str | None = None, **options: Any) 
     return make(url or pinned, **options)  # type: ignore[no-any-return]
 
 
-def operators_app(path: str) -> Celery:
-    """The app at `proj.celery:app`, found as `celery --app` finds it. Raises InvalidInput."""
+def operators_app(path: str, field: str = "celery.app") -> Celery:
+    """The app at `proj.celery:app`, found as `celery --app` finds it; `field` is what named it.
+
+    Raises InvalidInput.
+    """
     try:
         app = find_app(path)  # puts the working directory on sys.path, as `celery --app` does
     except Exception as error:
-        problem = f"cannot be imported: {type(error).__name__}: {error}"
-        raise _bad_app(path, problem) from error
+        raise InvalidInput([_not_imported(field, path, error)]) from error
     if not isinstance(app, Celery):
-        raise _bad_app(path, f"is a {type(app).__name__}, not a Celery app")
+        problem = f"is a {type(app).__name__}, not a Celery app"
+        raise InvalidInput([FieldError(field, path, problem, example="proj.celery:app")])
     return app
 
 
-def _bad_app(path: str, problem: str) -> InvalidInput:
-    return InvalidInput([FieldError("celery.app", path, problem, example="proj.celery:app")])
+def _not_imported(field: str, path: str, error: Exception) -> FieldError:
+    """What the path names may not be there; or it is, and its code fails."""
+    problem = f"cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}"
+    if place := failed_at(error):
+        return FieldError(field, path, f"{problem} ({place})")
+    return FieldError(field, path, problem, example="proj.celery:app")
+
+
+def failed_at(error: Exception) -> str | None:
+    """`file:line` of the operator's code that raised it, or that called what did."""
+    frames = traceback.extract_tb(error.__traceback__)
+    of_operator = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith("<") and not any(part in frame.filename for part in _LIBRARIES)
+    ]
+    return f"{of_operator[-1].filename}:{of_operator[-1].lineno}" if of_operator else None
 
 
 def embedded_broker(state_dir: Path) -> tuple[str, dict[str, Any]]:

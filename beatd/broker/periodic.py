@@ -21,6 +21,7 @@ from celery.canvas import Signature
 from kombu.entity import Exchange, Queue
 from kombu.utils.functional import maybe_evaluate
 
+from beatd.broker.app import failed_at
 from beatd.errors import FieldError, InvalidInput
 from beatd.redaction import redact
 
@@ -110,16 +111,20 @@ class Periodic:
 # The app's schedule ------------------------------------------------------------------------------
 
 
-def prepare(app: Celery, path: str) -> None:
+def prepare(app: Celery, path: str, field: str = "--app") -> None:
     """Does what `celery beat` does before it looks at the schedule: imports all modules of tasks and finishes
-    the app, so that whatever adds periodic tasks has done so. Raises InvalidInput."""
+    the app, so that whatever adds periodic tasks has done so. `field` is what named the app.
+
+    Raises InvalidInput.
+    """
     try:
         app.loader.init_worker()
         app.finalize()
         maybe_evaluate(app.conf.beat_schedule)
     except Exception as error:
-        problem = f"its tasks cannot be imported: {type(error).__name__}: {error}"
-        raise InvalidInput([FieldError("app", path, problem)]) from error
+        place = failed_at(error)
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}" + (f" ({place})" if place else "")
+        raise InvalidInput([FieldError(field, path, f"its tasks cannot be imported: {told}")]) from error
 
 
 def read(app: Celery) -> list[Periodic]:
@@ -129,11 +134,6 @@ def read(app: Celery) -> list[Periodic]:
     if CLEANUP not in schedule:
         found += _cleanup(app)
     return found
-
-
-def app_name(app: Celery, path: str) -> str:
-    """What the app is known by, however it was found."""
-    return path if app.main in (None, "", "__main__") else str(app.main)
 
 
 def timezone_of(app: Celery) -> str:

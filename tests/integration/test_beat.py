@@ -105,7 +105,7 @@ def test_an_entry_that_cannot_be_carried_over_is_one_clear_line(installation: In
     assert beat.wait() == 1
     told = [line for line in beat.text().splitlines() if "CRITICAL" in line]
     assert len(told) == 1
-    assert "proj beat_schedule['half']: schedule: 'every 0.5 seconds': only whole seconds" in told[0]
+    assert "proj:app beat_schedule['half']: schedule: 'every 0.5 seconds': only whole seconds" in told[0]
     assert "Traceback" not in beat.text()
     assert installation.rows("SELECT name FROM entries") == []
 

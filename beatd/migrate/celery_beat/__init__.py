@@ -16,7 +16,7 @@ Source = tuple[str, str]
 def read_app(path: str, now: datetime) -> tuple[Reading, Source]:
     """What the app at `proj.celery:app` would have beat run. Raises InvalidInput."""
     found = app.load(path)
-    return app.read(found, path, now), (KIND, app.source_of(found, path))
+    return app.read(found, now), (KIND, app.source_of(found))
 
 
 def read_tables(url: str, now: datetime, *, timezone: str | None = None) -> tuple[Reading, Source]:
@@ -37,8 +37,9 @@ def routing_notes(
     routed = ("queue", "exchange", "routing_key")
     left = [one for one in reading.found if not any(one.options.get(name) for name in routed)]
     if left:
+        name = "names" if len(left) == 1 else "name"
         yield (
-            f"{len(left)} of them {'names' if len(left) == 1 else 'name'} no queue, and celery.app is not set: "
-            "such messages go to beatd's own queue; "
+            f"{len(left)} of them {name} no queue, and celery.app is not set: such messages go to "
+            "beatd's own queue; "
             f"celery.app = {app_path or 'proj.celery:app'!r} in the configuration makes your routes hold"
         )

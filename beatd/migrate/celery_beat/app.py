@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from importlib import import_module
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from beatd.broker import periodic
 from beatd.broker.app import operators_app
 from beatd.migrate.celery_beat import entries
+from beatd.migrate.celery_beat.module import module_path
 from beatd.migrate.found import Reading
 
 
-def load(path: str) -> Any:
+def load(path: str, field: str = "--app") -> Any:
     """The app at `proj.celery:app`, found as `celery --app` finds it, with all that adds periodic tasks done.
-
-    Raises InvalidInput.
+    `field` is what named it. Raises InvalidInput.
     """
-    app = operators_app(path)
-    periodic.prepare(app, path)
+    with _solar_without_ephem():
+        app = operators_app(path, field)
+        periodic.prepare(app, path, field)
     return app
 
 
-def source_of(app: Any, path: str) -> str:
-    """What its entries come from: the same for the command line and for beat itself."""
-    return periodic.app_name(app, path)
+def source_of(app: Any) -> str:
+    """What its entries come from: the same for the command line and for beat itself, however it was found."""
+    return module_path(app) or str(app.main or "app")
 
 
-def read(app: Any, path: str, now: datetime) -> Reading:
-    """`path` is how messages call the app."""
+def read(app: Any, now: datetime) -> Reading:
+    """What beat would run for an app that is prepared."""
+    source = source_of(app)
     found = periodic.read(app)
-    return entries.reading(source_of(app, path), found, lambda one: f"{path} beat_schedule[{one.key!r}]", now)
+    return entries.reading(source, found, lambda one: f"{source} beat_schedule[{one.key!r}]", now)
+
+
+@contextmanager
+def _solar_without_ephem() -> Iterator[None]:
+    """Celery's `solar` wants a library to be made, for what it calculates; here its event and place count."""
+    if not _is_missing("ephem"):
+        yield
+        return
+    before = {name: sys.modules[name] for name in ("ephem",) if name in sys.modules}
+    stub: Any = ModuleType("ephem")
+    stub.Observer = SimpleNamespace
+    sys.modules["ephem"] = stub
+    try:
+        yield
+    finally:
+        del sys.modules["ephem"]
+        sys.modules.update(before)
+
+
+def _is_missing(library: str) -> bool:
+    try:
+        import_module(library)
+    except ImportError:
+        return True
+    return False

@@ -26,7 +26,7 @@ def app_of(schedule: Mapping[str, Any] | None = None, **settings: Any) -> Celery
 
 def read_app(app: Celery, now: datetime = NOW) -> Reading:
     periodic.prepare(app, "shop:app")
-    return apps.read(app, "shop:app", now)
+    return apps.read(app, now)
 
 
 def options_of(entry: Mapping[str, Any], **settings: Any) -> dict[str, Any]:

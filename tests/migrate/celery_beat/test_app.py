@@ -117,7 +117,7 @@ def test_relative_runs_when_beat_rounds_to(every: timedelta, _options: Any, _war
 )
 def test_schedules_that_are_refused(schedule: Any, told: str) -> None:
     [finding] = refused({"schedule": schedule})
-    assert finding.startswith("shop:app beat_schedule['one']: schedule: ")
+    assert finding.startswith("shop beat_schedule['one']: schedule: ")
     assert told in finding
 
 
@@ -273,7 +273,7 @@ def test_an_apply_async_of_its_own_is_told() -> None:
 )
 def test_what_is_refused(entry: dict[str, Any], told: str) -> None:
     [finding] = refused(entry)
-    assert finding.startswith("shop:app beat_schedule['one']: ")
+    assert finding.startswith("shop beat_schedule['one']: ")
     assert told in finding
 
 
@@ -372,7 +372,7 @@ def test_what_beat_adds_by_itself(tmp_path: Path) -> None:
     app = app_of({}, result_backend=f"file://{tmp_path}/nowhere")
     app.conf.result_expires = 3600
     [finding] = read_app(app).refused
-    assert str(finding).startswith("shop:app beat_schedule['celery.backend_cleanup']: result_backend: ")
+    assert str(finding).startswith("shop beat_schedule['celery.backend_cleanup']: result_backend: ")
 
 
 def test_an_app_in_a_file_with_the_origin_of_each_entry(
@@ -385,8 +385,8 @@ def test_an_app_in_a_file_with_the_origin_of_each_entry(
         "app.conf.beat_schedule = {'sell': {'task': 'shop.sell', 'schedule': 60, 'args': [1]}}\n"
     )
     reading, source = celery_beat.read_app(f"{name}:app", NOW)
-    assert source == ("celery", "shop")
-    assert reading.found[0].origin == Origin("celery", "shop", "sell", "every 60 seconds: shop.sell(1)")
+    assert source == ("celery", f"{name}:app")
+    assert reading.found[0].origin == Origin(*source, "sell", "every 60 seconds: shop.sell(1)")
     assert reading.found[0].where == f"{name}:app beat_schedule['sell']"
     sys.modules.pop(name)
     Path(f"{name}.py").write_text(
