@@ -206,7 +206,16 @@ def verify(
         typer.Option(
             "--against-log",
             metavar="LOG",
-            help="Compare with what cron's log says that it started.",
+            help="Compare with what cron's log says that it started; - is standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            "--host",
+            metavar="NAME",
+            help="Of a log of several hosts, the one to look at.",
             show_default=False,
         ),
     ] = None,
@@ -224,7 +233,9 @@ def verify(
         end=end,
         dry=dry,
         log=against_log,
+        host=host,
         json=json,
+        stdin=_stdin,
     )
     run_verify(state, asked)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gzip
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,8 +22,8 @@ from beatd.cli.times import with_weekday
 from beatd.errors import FieldError
 from beatd.migrate.crontab import imported
 from beatd.migrate.crontab.against_log import Group, LogProof, Matched, Recorded, compare_with_log
-from beatd.migrate.crontab.cron_log import read_log
-from beatd.migrate.crontab.entries import readable
+from beatd.migrate.crontab.cron_log import CronLog, read_log
+from beatd.migrate.crontab.entries import STDIN, readable
 from beatd.migrate.crontab.imported import Entries
 from beatd.migrate.crontab.tabs import Tabs
 from beatd.migrate.crontab.verify import Compared, Outcome, Proof, Verdict, verify
@@ -38,13 +40,18 @@ _MARKS: dict[Outcome, tuple[str, str]] = {
 #: Two years have every daylight-saving night twice, and a leap day now and then.
 _YEARS = timedelta(days=731)
 
+#: How a file begins that gzip has packed, as logrotate has it do with older logs.
+_GZIP = b"\x1f\x8b"
+
 _MOST_RUNS = 1_000_000
 _ROOM = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`start` and `end` as they were typed; `dry`: against what an import would make; `log` is cron's."""
+    """`start` and `end` as they were typed; `dry`: against what an import would make; `log` is cron's, of
+    which the lines of `host` count. `stdin` reads all of standard input.
+    """
 
     tabs: Tabs
     machine: ZoneInfo
@@ -53,7 +60,9 @@ class Asked:
     end: str | None = None
     dry: bool = False
     log: Path | None = None
+    host: str | None = None
     json: bool = False
+    stdin: Callable[[], bytes] = bytes
 
 
 def run(state: State, asked: Asked) -> None:
@@ -92,17 +101,45 @@ def _proof(asked: Asked, entries: Entries) -> Proof:
 
 def _log_proof(state: State, asked: Asked, entries: Entries) -> LogProof:
     assert asked.log is not None  # noqa: S101 (the caller looked)
-    try:
-        data = asked.log.read_bytes()
-    except OSError as error:
-        raise FieldError("against-log", str(asked.log), f"cannot be read: {error.strerror}") from None
+    data = _log_data(asked.log, asked)
     now = clock.wall()
-    log = read_log(data, asked.machine, now)
+    log = _of_one_host(read_log(data, asked.machine, now, asked.host), asked.host)
     start = _moment("from", asked.start, now, asked.machine)
     end = _moment("to", asked.end, now, asked.machine)
     log = log.between(start, end)
     recorded = None if asked.dry or log.since is None else _recorded(state, entries, log.since)
     return compare_with_log(asked.tabs, entries, log, asked.machine, recorded, asked.dialect)
+
+
+def _log_data(path: Path, asked: Asked) -> bytes:
+    """What the log holds; `-` is standard input. Raises FieldError."""
+    called = str(path)
+    is_stdin = called == "-"
+    if is_stdin and any(tab.crontab.path == STDIN for tab in asked.tabs.tabs):
+        raise FieldError("against-log", called, "a crontab is read from standard input already")
+    try:
+        data = asked.stdin() if is_stdin else path.read_bytes()
+    except OSError as error:
+        raise FieldError("against-log", called, f"cannot be read: {error.strerror}") from None
+    if not data.startswith(_GZIP):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FieldError("against-log", called, f"cannot be unpacked: {error}") from None
+
+
+def _of_one_host(log: CronLog, host: str | None) -> CronLog:
+    """Raises FieldError if cron ran on others, and nobody said which is meant."""
+    told = ", ".join(f"{name} ({count} starts)" for name, count in log.hosts.items())
+    example = f"--host {next(iter(log.hosts), 'web1')}"
+    if host is None and len(log.hosts) > 1:
+        problem = f"the log is of several hosts, say of which this crontab is: {told}"
+        raise FieldError("host", None, problem, example=example)
+    if host is not None and log.hosts and host not in log.hosts:
+        problem = f"cron started nothing there by this log, which is of {told}"
+        raise FieldError("host", host, problem, example=example)
+    return log
 
 
 def _recorded(state: State, entries: Entries, since: datetime) -> Recorded | None:
@@ -170,7 +207,11 @@ def _print_log_proof(out: Console, proof: LogProof, zone: ZoneInfo) -> None:
         out.print(Text("the log has no line of which the time can be read", style="red"))
         return
     span = f"{with_weekday(proof.since, zone)} to {with_weekday(proof.until, zone)}"
-    out.print(Text(f"cron's log and beatd, from {span}", style="bold"), soft_wrap=True)
+    of_host = f" of {proof.host}" if proof.host else ""
+    out.print(Text(f"cron's log{of_host} and beatd, from {span}", style="bold"), soft_wrap=True)
+    if proof.other_hosts:
+        left_out = f"what the log has of {', '.join(proof.other_hosts)} is left out"
+        out.print(Text(left_out, style="dim"), soft_wrap=True)
     if proof.shadow_since and proof.shadow_until:
         shadow = f"{with_weekday(proof.shadow_since, zone)} to {with_weekday(proof.shadow_until, zone)}"
         out.print(Text(f"runs recorded in shadow mode, from {shadow}"), soft_wrap=True)

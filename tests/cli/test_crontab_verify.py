@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
 from pathlib import Path
 from uuid import uuid4
@@ -186,13 +187,42 @@ def test_against_a_log(beatd: Beatd) -> None:
     log = beatd.home / "cron.log"
     log.write_text("".join(f"{line}\n" for line in LOG))
     told = beatd("crontab", "verify", "tab", *ZONE, "--against-log", "cron.log").stdout
-    assert "cron's log and beatd, from Sun " in told
+    assert "cron's log of web1 and beatd, from Sun " in told
     assert "by its rule: 5 matched, at most 1.0s late" in told
     assert "by its rule: 1 matched, at most 11s late, 1 more at the same instant" in told
     log.write_text("".join(f"{line}\n" for line in LOG if "01:30:01" not in line))
     told = beatd("crontab", "verify", "tab", *ZONE, "--against-log", "cron.log", status=1).stdout
     assert "4 matched, at most 1.0s late; 0 only in the log, 1 only here" in told
     assert "only here  Sun " in told
+
+
+def test_a_log_that_is_packed_or_comes_by_standard_input(beatd: Beatd) -> None:
+    text = "".join(f"{line}\n" for line in LOG)
+    (beatd.home / "cron.log.1.gz").write_bytes(gzip.compress(text.encode()))
+    command = ("crontab", "verify", "tab", *ZONE, "--against-log")
+    told = beatd(*command, "cron.log.1.gz").stdout
+    assert "cron's log of web1 and beatd, from Sun " in told
+    assert beatd(*command, "-", input=text).stdout == told
+    (beatd.home / "cut.gz").write_bytes(gzip.compress(text.encode())[:-20])
+    assert "against-log: 'cut.gz': cannot be unpacked" in beatd(*command, "cut.gz", status=2).stderr
+    twice = beatd("crontab", "verify", "-", *ZONE, "--against-log", "-", input=TAB, status=2).stderr
+    assert "against-log: '-': a crontab is read from standard input already" in twice
+
+
+def test_a_log_of_several_hosts(beatd: Beatd) -> None:
+    log = beatd.home / "cron.log"
+    other = "2026-03-29T03:05:01 web2 CRON[1]: (anna) CMD (poll)"
+    log.write_text("".join(f"{line}\n" for line in [*LOG, other]))
+    command = ("crontab", "verify", "tab", *ZONE, "--against-log", "cron.log")
+    asked = beatd(*command, status=2).stderr
+    assert (
+        "the log is of several hosts, say of which this crontab is: web1 (8 starts), web2 (1 starts)" in asked
+    )
+    assert "for example '--host web1'" in asked
+    told = beatd(*command, "--host", "web1").stdout
+    assert "cron's log of web1 and beatd" in told
+    assert "what the log has of web2 is left out" in told
+    assert "host: 'web3': cron started nothing there" in beatd(*command, "--host", "web3", status=2).stderr
 
 
 def test_against_a_log_and_what_was_recorded_in_shadow_mode(beatd: Beatd) -> None:

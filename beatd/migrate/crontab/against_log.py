@@ -76,7 +76,9 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class LogProof:
-    """`strangers` counts what the log has of other commands; `since` and `until` are what it covers."""
+    """`strangers` counts what the log has of other commands; `since` and `until` are what it covers, `host`
+    is the one whose lines were looked at, `other_hosts` those on which cron started something, too.
+    """
 
     since: datetime | None
     until: datetime | None
@@ -84,6 +86,8 @@ class LogProof:
     shadow_until: datetime | None
     groups: tuple[Group, ...]
     strangers: int
+    host: str | None = None
+    other_hosts: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -129,6 +133,8 @@ def compare_with_log(
         recorded.until if recorded else None,
         tuple(told),
         strangers,
+        log.host,
+        tuple(host for host in log.hosts if host != log.host),
     )
 
 

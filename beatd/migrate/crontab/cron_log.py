@@ -4,6 +4,8 @@ Taken are the text of syslog in its two forms (`Mar 29 03:00:01` of old, `2026-0
 what `journalctl` prints with `-o short…` and `-o json`, and cron's own log file. Lines of others are passed
 over.
 
+A log may be of several hosts, of which one at a time is looked at.
+
 The old form has neither year nor zone. The years follow from the last line, which is not of the future, and
 backwards from there; the zone is the machine's; where a clock was put back, an hour comes twice, and which of
 the two is meant follows from the order of the lines.
@@ -13,8 +15,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -44,12 +47,16 @@ _PRIORITY = re.compile(r"<[0-9]{1,3}>(?:[0-9] )?")
 
 #: Whoever writes: `host CRON[123]:`, `/usr/sbin/cron[123]:`, `crond[123]:`, and of RFC 5424 `CRON 123 - -`.
 _WRITER = re.compile(
-    r"\s*(?:\S+ )?(?P<tag>[^\s\[:]+)(?:\[[0-9]+\])?(?:: ?| +(?:[0-9]+|-) (?:\S+ \S+) )(?P<message>.*)"
+    r"\s*(?:(?P<host>[^\s\[]*[^\s\[:]) )?(?P<tag>[^\s\[:]+)(?:\[[0-9]+\])?"
+    r"(?:: ?| +(?:[0-9]+|-) (?:\S+ \S+) )(?P<message>.*)"
 )
 _IS_CRON = re.compile(r"(?:.*/)?(?:anac|dc|f)?cron(?:d|ie)?", re.IGNORECASE)
 
 #: With log level 8, Debian's cron writes the process into the command.
 _STARTED = re.compile(r"\((?P<user>[^()]+)\) CMD \((?:\[[0-9]+\] )?(?P<command>.*)")
+
+#: A host, and a message.
+_Said = tuple[str | None, str | None]
 
 #: Lines may be so much out of order without meaning that the clock was put back.
 _SLACK = timedelta(minutes=5)
@@ -73,13 +80,16 @@ class Started:
 @dataclass(frozen=True, slots=True)
 class CronLog:
     """What was started, in order; `since` and `until` are the times of the first and the last line, of
-    whomever, None where no line has one.
+    whomever, None where no line has one. `host` is the one that was looked at, None where no line names any;
+    `hosts` are all on which cron started something, with how often.
     """
 
     started: tuple[Started, ...]
     since: datetime | None
     until: datetime | None
     lines: int = 0
+    host: str | None = None
+    hosts: Mapping[str, int] = field(default_factory=dict)
 
     def between(self, start: datetime | None, end: datetime | None) -> CronLog:
         """The part of it with start <= t < end; None: no end on that side."""
@@ -88,9 +98,9 @@ class CronLog:
         since = self.since if start is None else max(start, self.since)
         until = self.until if end is None else min(end, self.until)
         if since > until:
-            return CronLog((), None, None, self.lines)
+            return replace(self, started=(), since=None, until=None)
         started = tuple(one for one in self.started if since <= one.at <= until)
-        return CronLog(started, since, until, self.lines)
+        return replace(self, started=started, since=since, until=until)
 
 
 @dataclass(slots=True)
@@ -99,10 +109,10 @@ class _Stamped:
 
     number: int
     message: str | None
+    host: str | None = None
     instant: datetime | None = None
     wall: datetime | None = None
     has_year: bool = True
-    user: str | None = None
     or_else: datetime | None = None
 
 
@@ -119,13 +129,20 @@ def printed(command: str) -> str:
     return "".join(shown)
 
 
-def read_log(data: bytes, zone: ZoneInfo, now: datetime) -> CronLog:
+def read_log(data: bytes, zone: ZoneInfo, now: datetime, host: str | None = None) -> CronLog:
     """`zone` is the one that the log's times are of where they do not say, `now` is not before the log's end.
+    Of a log of several hosts the lines of `host` count, and those that name none; without it, the lines of
+    the only one on which cron started something, else all.
 
     Never raises; what cannot be read is not of cron.
     """
     lines = data.decode("utf-8", "surrogateescape").removesuffix("\n").split("\n") if data else []
     stamped = [one for number, text in enumerate(lines, 1) if (one := _stamp(number, text, zone)) is not None]
+    hosts = Counter(one.host for one in stamped if one.host and _STARTED.match(one.message or ""))
+    if host is None and len(hosts) == 1:
+        host = next(iter(hosts))
+    if host is not None:
+        stamped = [one for one in stamped if one.host in (None, host)]
     _give_years(stamped, now.astimezone(zone).replace(tzinfo=None))
     _place(stamped, zone)
     told = [one for one in stamped if one.instant is not None]
@@ -136,6 +153,8 @@ def read_log(data: bytes, zone: ZoneInfo, now: datetime) -> CronLog:
         min(instants, default=None),
         max(instants, default=None),
         len(lines),
+        host,
+        dict(sorted(hosts.items())),
     )
 
 
@@ -158,57 +177,61 @@ def _stamp(number: int, text: str, zone: ZoneInfo) -> _Stamped | None:
     text = text[found.end() :] if (found := _PRIORITY.match(text)) else text
     if own := _OWN.match(text):
         message = f"({own['user']}) {own['message']}"
-        return _undated(number, message, int(own["month"]), own["day"], own["time"])
+        return _undated(number, (None, message), int(own["month"]), own["day"], own["time"])
     if old := _OLD.match(text):
         if old["month"] not in _MONTHS:
             return None
         month = _MONTHS.index(old["month"]) + 1
-        return _undated(number, _message(text[old.end() :]), month, old["day"], old["time"], old["year"])
+        return _undated(number, _said(text[old.end() :]), month, old["day"], old["time"], old["year"])
     if full := _FULL.match(text):
-        return _dated(number, full, full["zone"], _message(text[full.end() :]), zone)
+        return _dated(number, full, full["zone"], _said(text[full.end() :]), zone)
     if iso := _ISO.match(text):
-        return _dated(number, iso, iso["offset"], _message(text[iso.end() :]), zone)
+        return _dated(number, iso, iso["offset"], _said(text[iso.end() :]), zone)
     if unix := _UNIX.match(text):
         instant = datetime.fromtimestamp(int(unix["seconds"]), UTC)
-        return _Stamped(number, _message(text[unix.end() :]), instant)
+        host, said = _said(text[unix.end() :])
+        return _Stamped(number, said, host, instant)
     return None
 
 
 def _dated(
-    number: int, found: re.Match[str], offset: str | None, message: str | None, zone: ZoneInfo
+    number: int, found: re.Match[str], offset: str | None, said: _Said, zone: ZoneInfo
 ) -> _Stamped | None:
+    host, message = said
     try:
         wall = datetime.fromisoformat(f"{found['date']}T{found['time']}")
         if offset is not None and not offset.isalpha():
-            return _Stamped(
-                number, message, datetime.fromisoformat(f"{wall.isoformat()}{offset}").astimezone(UTC)
-            )
+            instant = datetime.fromisoformat(f"{wall.isoformat()}{offset}").astimezone(UTC)
+            return _Stamped(number, message, host, instant)
     except ValueError:
         return None
     if offset in ("Z", "UTC", "GMT"):
-        return _Stamped(number, message, wall.replace(tzinfo=UTC))
+        return _Stamped(number, message, host, wall.replace(tzinfo=UTC))
     if offset is not None:
         for fold in (0, 1):
             if (aware := wall.replace(tzinfo=zone, fold=fold)).tzname() == offset:
-                return _Stamped(number, message, aware.astimezone(UTC))
-    return _Stamped(number, message, None, wall)
+                return _Stamped(number, message, host, aware.astimezone(UTC))
+    return _Stamped(number, message, host, None, wall)
 
 
 def _undated(
-    number: int, message: str | None, month: int, day: str, time: str, year: str | None = None
+    number: int, said: _Said, month: int, day: str, time: str, year: str | None = None
 ) -> _Stamped | None:
     """Where no year is told it is a leap year for now, which has every day."""
     try:
         wall = datetime.fromisoformat(f"{int(year or 2000):04}-{month:02}-{int(day):02}T{time}")
     except ValueError:
         return None
-    return _Stamped(number, message, None, wall, has_year=year is not None)
+    host, message = said
+    return _Stamped(number, message, host, None, wall, has_year=year is not None)
 
 
-def _message(rest: str) -> str | None:
-    """What a cron said; None if somebody else did."""
+def _said(rest: str) -> _Said:
+    """On which host, and what a cron said; None if somebody else did."""
     found = _WRITER.match(rest)
-    return found["message"] if found and _IS_CRON.fullmatch(found["tag"]) else None
+    if found is None:
+        return None, None
+    return found["host"], found["message"] if _IS_CRON.fullmatch(found["tag"]) else None
 
 
 def _of_journal(number: int, text: str) -> _Stamped | None:
@@ -222,8 +245,12 @@ def _of_journal(number: int, text: str) -> _Stamped | None:
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
     tag = str(entry.get("SYSLOG_IDENTIFIER") or entry.get("_COMM") or "")
+    host = entry.get("_HOSTNAME")
     return _Stamped(
-        number, message if _IS_CRON.fullmatch(tag) and isinstance(message, str) else None, instant
+        number,
+        message if _IS_CRON.fullmatch(tag) and isinstance(message, str) else None,
+        host if isinstance(host, str) else None,
+        instant,
     )
 
 

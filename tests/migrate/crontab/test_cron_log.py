@@ -124,6 +124,37 @@ def test_how_cron_prints_a_command() -> None:
     assert printed("\udcff") == r"\377"
 
 
+ON_TWO = [
+    "Mar 10 01:00:01 web1 CRON[1]: (www) CMD (poll)",
+    "Mar 10 02:00:01 web2 CRON[1]: (www) CMD (poll)",
+    json.dumps({**JOURNAL, "_HOSTNAME": "web2"}),
+    "<78>1 2026-03-10T02:00:01Z web3 CRON 4711 - - (www) CMD (poll)",
+    "Tue 2026-03-10 04:00:01 CET web1 CRON[1]: (www) CMD (poll)",
+    "Mar 10 05:00:00 db1 kernel: end",
+    "Mar 10 05:00:01 CRON[1]: (www) CMD (of no host)",
+]
+
+
+def test_hosts_are_told_apart() -> None:
+    log = read(*ON_TWO)
+    assert (log.host, log.hosts) == (None, {"web1": 2, "web2": 2, "web3": 1})
+    text = "".join(f"{line}\n" for line in ON_TWO)
+    log = read_log(text.encode(), BERLIN, NOW, "web1")
+    assert [at[11:16] for at, _, _ in told(log)] == ["01:00", "04:00", "05:00"], "and what names no host"
+
+
+def test_of_a_log_in_which_cron_ran_on_one_host_the_others_are_left_out() -> None:
+    """They do not make what it covers longer."""
+    log = read("Mar 10 01:00:01 web1 CRON[1]: (www) CMD (poll)", "Mar 10 05:00:00 db1 kernel: end")
+    assert (log.host, log.since) == ("web1", log.until)
+
+
+def test_a_log_without_hosts() -> None:
+    log = read("Mar 10 01:00:01 CRON[1]: (www) CMD (poll)", "Mar 10 05:00:00 kernel: CPU0: throttled")
+    assert (log.host, log.hosts) == (None, {})
+    assert log.since != log.until
+
+
 # Against entries
 
 
