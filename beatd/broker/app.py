@@ -242,16 +242,17 @@ def revoke(app: Celery, runs: str | Sequence[str], terminate: bool, timeout: flo
             raise unavailable(connection, error) from error
 
 
-def workers(app: Celery, timeout: float = 1.0) -> dict[str, dict[str, Any]]:
-    """The workers that answer within `timeout` seconds, by name, with their statistics.
+def workers(app: Celery, timeout: float = 1.0) -> dict[str, list[str]]:
+    """The workers that answer within `timeout` seconds, by name, with the queues that they take.
 
     Raises Conflict on a transport that cannot broadcast, BrokerUnavailable.
     """
     with _broadcasting(app, 5.0) as connection:
         try:
-            return dict(app.control.inspect(timeout=timeout, connection=connection).stats() or {})
+            found = app.control.inspect(timeout=timeout, connection=connection).active_queues() or {}
         except Exception as error:
             raise unavailable(connection, error) from error
+    return {name: [queue["name"] for queue in queues] for name, queues in found.items()}
 
 
 def _broadcasting(app: Celery, timeout: float) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import zoneinfo
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -181,31 +181,53 @@ def _while_it_runs(settings: Settings, database: Database, connect: Callable[[],
         activity = activity_of(database, settings)
         with database.read() as connection:
             heard = facts.last_heard_of_workers(connection, activity.now)
+            queues = facts.queues_of_entries(connection, _default_queue(settings))
     except BeatdError:
         return  # said already
     yield from work(activity, connect)
     if activity.shadowed:
         yield Finding("workers", "ok", "none is needed in shadow mode")
     else:
-        yield _workers(connect, activity.now - heard if heard else None)
+        yield from _workers(connect, activity.now - heard if heard else None, queues)
 
 
-def _workers(connect: Callable[[], Any], heard: timedelta | None) -> Finding:
+def _default_queue(settings: Settings) -> str | None:
+    """An operator's app may have routes; what goes where is then for it to say."""
+    return None if settings.celery.app else settings.celery.default_queue
+
+
+def _workers(
+    connect: Callable[[], Any], heard: timedelta | None, queues: Mapping[str, int]
+) -> Iterator[Finding]:
+    """Whether some answer, and whether among them there is one for each queue of entries."""
     from beatd.broker import app as broker
 
     last = f"; one was heard of {seconds(heard)} ago" if heard is not None else ""
     try:
-        names = sorted(broker.workers(connect()))
+        found = broker.workers(connect())
     except Conflict:
-        if heard is not None and heard < RECENT:
-            return Finding("workers", "ok", f"this broker cannot ask them{last}")
-        return Finding("workers", "warning", f"this broker cannot ask them{last}", "start one: beatd worker")
+        known = heard is not None and heard < RECENT
+        hint = "" if known else "start one: beatd worker"
+        yield Finding("workers", "ok" if known else "warning", f"this broker cannot ask them{last}", hint)
+        return
     except BeatdError:
-        return Finding("workers", "problem", "cannot be asked: the broker does not answer")
-    if names:
-        return Finding("workers", "ok", f"{len(names)} answered: {', '.join(names)}")
-    hint = "start one: beatd up, or beatd worker"
-    return Finding("workers", "problem", f"none answered: what is published is not run{last}", hint)
+        yield Finding("workers", "problem", "cannot be asked: the broker does not answer")
+        return
+    if not found:
+        hint = "start one: beatd up, or beatd worker"
+        yield Finding("workers", "problem", f"none answered: what is published is not run{last}", hint)
+        return
+    yield Finding("workers", "ok", f"{len(found)} answered: {', '.join(sorted(found))}")
+    taken = {queue for of_one in found.values() for queue in of_one}
+    for queue in sorted(queues.keys() - taken):
+        entries = "1 entry goes" if queues[queue] == 1 else f"{queues[queue]} entries go"
+        text = f"{entries} to the queue {queue}, which none of them takes"
+        yield Finding("workers", "warning", text, f"start one: {_worker_of(queue)}")
+
+
+def _worker_of(queue: str) -> str:
+    user = queue.removeprefix("user.")
+    return f"beatd worker --queue {queue}" if user == queue else f"systemctl enable --now beatd-worker@{user}"
 
 
 def _zone_data() -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -166,6 +167,20 @@ def oldest_unstarted(connection: Connection) -> Unstarted | None:
 
 
 # Entries
+
+
+def queues_of_entries(connection: Connection, default: str | None) -> dict[str, int]:
+    """How many enabled entries go to each queue. `default`: where those go that name none, if it is known."""
+    by_queue = (
+        select(entries.c.queue, func.count())
+        .where(entries.c.enabled, entries.c.exchange.is_(None))
+        .group_by(entries.c.queue)
+    )
+    counts: Counter[str] = Counter()
+    for queue, count in connection.execute(by_queue):
+        if name := queue or default:
+            counts[name] += count
+    return dict(counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,31 @@ def test_all_is_well(running: Beatd) -> None:
     assert "->" not in told
 
 
+def test_a_queue_that_no_worker_takes(running: Beatd) -> None:
+    """A line of a system crontab goes to its user's queue, and waits there until that user has a worker."""
+    running("entry", "add", "hello", "--every", "1h", "--shell", "true")
+    for name, queue in (("logs", "user.www-data"), ("mail", "user.www-data"), ("report", "reports")):
+        running("entry", "add", name, "--every", "1h", "--shell", "true", "--queue", queue)
+    running("entry", "add", "off", "--every", "1h", "--shell", "true", "--queue", "user.bob", "--disabled")
+
+    def untaken() -> list[tuple[str, str]]:
+        told = running.json("doctor", status=None)["findings"]
+        return [
+            (of["text"], of["hint"]) for of in told if of["check"] == "workers" and of["level"] == "warning"
+        ]
+
+    assert eventually(untaken, timeout=30, interval=0.2) == [
+        (
+            "1 entry goes to the queue reports, which none of them takes",
+            "start one: beatd worker --queue reports",
+        ),
+        (
+            "2 entries go to the queue user.www-data, which none of them takes",
+            "start one: systemctl enable --now beatd-worker@www-data",
+        ),
+    ]
+
+
 def test_nothing_runs(made: Beatd) -> None:
     found = findings(made, status=1)
     assert found["schedulers"]["level"] == found["workers"]["level"] == "problem"
