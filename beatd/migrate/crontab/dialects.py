@@ -53,7 +53,6 @@ class Dialect:
     nicknames: tuple[str, ...] = ()
     every: bool = False
     zone: bool = False
-    example: str = "*/5 * * * * /usr/local/bin/backup"
 
 
 _FIVE, _SIX, _SIX_WITH_YEAR, _SEVEN = (False, False), (True, False), (False, True), (True, True)
@@ -66,7 +65,6 @@ _KNOWN = (
         (_SEVEN, _SIX),
         Grammar(sunday=1, wraps=True, longest_step=True),
         "one",
-        example="0 30 6 ? * MON-FRI /usr/local/bin/backup",
     ),
     Dialect(
         "spring",
@@ -75,7 +73,6 @@ _KNOWN = (
         Grammar(),
         "both",
         nicknames=_ALL_NICKNAMES,
-        example="0 30 6 * * MON-FRI /usr/local/bin/backup",
     ),
     Dialect(
         "jenkins",
@@ -85,7 +82,6 @@ _KNOWN = (
         "both",
         nicknames=tuple(_JENKINS),
         zone=True,
-        example="H 4 * * * /usr/local/bin/backup",
     ),
     Dialect(
         "supercronic",
@@ -95,7 +91,6 @@ _KNOWN = (
         "either",
         nicknames=(*_ALL_NICKNAMES, "@reboot"),
         every=True,
-        example="*/30 * * * * * * /usr/local/bin/backup",
     ),
     Dialect(
         "kubernetes",
@@ -113,7 +108,6 @@ _KNOWN = (
         (_SIX_WITH_YEAR,),
         Grammar(sunday=1, longest_step=True),
         "one",
-        example="cron(30 6 ? * MON-FRI *) /usr/local/bin/backup",
     ),
 )
 #: By the names that `--dialect` takes.
@@ -133,13 +127,12 @@ class Taken:
 class NotTakenError(Exception):
     """The line is not of the dialect, or beatd cannot do the same."""
 
-    def __init__(self, field: str, value: str, problem: str, position: int, example: str) -> None:
+    def __init__(self, field: str, value: str, problem: str, position: int) -> None:
         super().__init__(problem)
         self.field = field
         self.value = value
         self.problem = problem
         self.position = position
-        self.example = example
 
 
 def take(text: str, dialect: str) -> Taken:
@@ -160,8 +153,7 @@ def _zone(text: str, dialect: Dialect) -> tuple[int, str | None]:
     try:
         return prefix.end(), parse_zone(prefix[1]).key
     except FieldError as error:
-        example = f"TZ={error.example} {dialect.example}"
-        raise NotTakenError("timezone", prefix[1], error.problem, 0, example) from None
+        raise NotTakenError("timezone", prefix[1], error.problem, prefix.start(1)) from None
 
 
 def _nickname(text: str, start: int, dialect: Dialect) -> Taken:
@@ -172,7 +164,7 @@ def _nickname(text: str, start: int, dialect: Dialect) -> Taken:
         return _every(text, start, end, dialect)
     if name not in dialect.nicknames:
         problem = f"not one of {dialect.called}'s @-names"
-        raise NotTakenError("schedule", name, problem, start, dialect.example)
+        raise NotTakenError("schedule", name, problem, start)
     if dialect.name == "jenkins":
         return Taken(_JENKINS[name], end, warnings=(_OF_ITS_OWN,))
     return Taken(name, end)
@@ -189,7 +181,7 @@ def _every(text: str, start: int, position: int, dialect: Dialect) -> Taken:
     if problem is None and not 1 <= seconds <= 10 * 366 * 86400:
         problem = "must be at least a second and at most ten years"
     if problem:
-        raise NotTakenError("schedule", written, problem, position, "@every 5m /usr/local/bin/backup")
+        raise NotTakenError("schedule", written, problem, position)
     length = timedelta(seconds=seconds)
     try:
         same = parse_duration(written, "every") == length
@@ -215,21 +207,19 @@ def _fields(text: str, start: int, dialect: Dialect) -> Taken:
         except _ProblemError as error:
             word, position = words[error.number]
             name = KINDS[error.number + (not second)].name if error.number < 5 + second else "year"
-            problem = problem or NotTakenError(name, word, str(error), position, dialect.example)
+            problem = problem or NotTakenError(name, word, str(error), position)
             continue
         last, position = words[count - 1]
         end = after_blanks(text, position + len(last))
         following = text[end : word_end(text, end)]
         if is_surely_a_field(following):
             said = f"{dialect.called} has {count} time fields; this one stands after them"
-            problem = problem or NotTakenError("schedule", following, said, end, dialect.example)
+            problem = problem or NotTakenError("schedule", following, said, end)
             continue
         return Taken(taken.schedule, end, warnings=taken.warnings)
     if problem is None:
         needed = " or ".join(str(5 + second + year) for second, year in sorted(dialect.layouts))
-        problem = NotTakenError(
-            "schedule", text[start:], f"{dialect.called} has {needed} time fields", start, dialect.example
-        )
+        problem = NotTakenError("schedule", text[start:], f"{dialect.called} has {needed} time fields", start)
     raise problem
 
 
@@ -285,7 +275,11 @@ def _aws(text: str, dialect: Dialect) -> Taken:
         return _fields(text, 0, dialect)
     kind, inside = match[1], match[2]
     if kind == "cron":
-        taken = _fields(inside, 0, dialect)
+        try:
+            taken = _fields(inside, 0, dialect)
+        except NotTakenError as error:
+            error.position += match.start(2)
+            raise
         return Taken(taken.schedule, match.end(), warnings=taken.warnings)
     rate = re.fullmatch(r"\s*([0-9]{1,6})\s+(minute|hour|day)s?\s*", inside)
     if kind == "at" or rate is None or int(rate[1]) == 0:
@@ -294,6 +288,6 @@ def _aws(text: str, dialect: Dialect) -> Taken:
             if kind == "at"
             else "a rate is a number and minutes, hours or days"
         )
-        raise NotTakenError("schedule", match[0].strip(), problem, 0, "rate(5 minutes) /usr/local/bin/backup")
+        raise NotTakenError("schedule", match[0].strip(), problem, 0)
     warning = "AWS counts from the rule's creation, beatd from the entry's"
     return Taken(f"@every {rate[1]}{rate[2][0]}", match.end(), warnings=(warning,))

@@ -93,6 +93,13 @@ def take_fields(text: str, position: int, cron: Cron) -> tuple[tuple[Field, ...]
     return tuple(fields), position
 
 
+def position_of(number: int, text: str, position: int) -> int:
+    """Where a word begins, counted from 0 for the one at a position."""
+    for _ in range(number):
+        position = after_blanks(text, word_end(text, position))
+    return position
+
+
 def word_end(text: str, position: int) -> int:
     while position < len(text) and text[position] not in _BLANKS:
         position += 1

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from beatd.migrate.crontab import dialects, words
 from beatd.migrate.crontab.fields import KINDS
-from beatd.migrate.crontab.hints import EXAMPLE
 from beatd.migrate.crontab.meaning import sentence
-
-_COMMAND = "/usr/local/bin/backup"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A line that looks like another scheduler's; `means` is what it says there."""
+    """A line that looks like another scheduler's. If all that may have written it agree, `means` is what it
+    says, `example` the line of cron that would say it and `in_beatd` the command that makes such an entry.
+    """
 
     problem: str
     means: str | None = None
-    example: str = EXAMPLE
+    example: str | None = None
+    in_beatd: str | None = None
 
 
 def zone_before_schedule(text: str) -> Known | None:
@@ -35,19 +35,15 @@ def zone_before_schedule(text: str) -> Known | None:
         "cron takes all of the line for an assignment: a zone before a schedule is Kubernetes's and "
         "Jenkins's; give it with --timezone, or to cronie as CRON_TZ in a line above"
     )
-    return Known(problem + _taken_by(text, ("kubernetes", "jenkins")))
+    return Known(problem + _taken_by(_taken(text, ("kubernetes", "jenkins"))))
 
 
 def of_nickname(text: str) -> Known | None:
     """`@every 5m command`."""
     if not re.match(r"@every[ \t]", text):
         return None
-    try:
-        taken = dialects.take(text, "supercronic")
-    except dialects.NotTakenError:
-        return None
-    problem = "intervals are supercronic's and Kubernetes's (--dialect supercronic takes it)"
-    return Known(problem, means=f"every {taken.schedule.split()[1]}")
+    known = _known("intervals are supercronic's and Kubernetes's", text, ("supercronic",))
+    return known if known.means else None
 
 
 def more_fields(text: str) -> Known | None:
@@ -90,30 +86,39 @@ def _of_count(text: str, line: Sequence[str], count: int) -> Known:
     else:
         problem = "six time fields: Quartz and Spring have a second first, supercronic a year last"
         known = _known(problem, text, ("quartz", "spring", "supercronic"))
-    second_first = [word.replace("?", "*") for word in line[1 : len(KINDS) + 1]]
-    example = " ".join([*second_first, " ".join(line[count:]) or _COMMAND])
-    return Known(f"{known.problem}; cron has five", known.means, example=example)
+    return replace(known, problem=f"{known.problem}; cron has five")
 
 
 def _known(problem: str, text: str, names: Sequence[str]) -> Known:
-    meanings = _meanings(text, names)
+    taken = _taken(text, names)
+    meanings = {name: sentence(one.schedule) or one.schedule.removeprefix("@") for name, one in taken.items()}
     texts = list(dict.fromkeys(meanings.values()))
     means = texts[0] if len(texts) == 1 else "; ".join(f"{name}: {meanings[name]}" for name in meanings)
-    return Known(problem + _taken_by(text, names), means or None)
+    problem += _taken_by(taken)
+    schedules = {(one.schedule, one.end) for one in taken.values()}
+    if len(schedules) != 1:
+        return Known(problem, means or None)
+    ((schedule, end),) = schedules
+    return Known(problem, means, f"{schedule} {text[end:]}", _in_beatd(schedule))
 
 
-def _taken_by(text: str, names: Sequence[str]) -> str:
-    taking = list(_meanings(text, names))
-    return f" ({' or '.join(f'--dialect {name}' for name in taking)} takes it)" if taking else ""
+def _in_beatd(schedule: str) -> str:
+    every, is_every = schedule.removeprefix("@every "), schedule.startswith("@every ")
+    options = f"--every {every}" if is_every else f"--cron '{schedule}'"
+    return f"beatd entry add NAME {options} --shell COMMAND"
 
 
-def _meanings(text: str, names: Sequence[str]) -> dict[str, str]:
-    """What the line says in those of the dialects that have such lines."""
-    meanings = {}
+def _taken(text: str, names: Sequence[str]) -> dict[str, dialects.Taken]:
+    """By those of the dialects that have such lines."""
+    taken = {}
     for name in names:
         try:
-            schedule = dialects.take(text, name).schedule
+            taken[name] = dialects.take(text, name)
         except dialects.NotTakenError:
             continue
-        meanings[name] = sentence(schedule) or schedule.removeprefix("@")
-    return meanings
+    return taken
+
+
+def _taken_by(names: Iterable[str]) -> str:
+    options = " or ".join(f"--dialect {name}" for name in names)
+    return f" ({options} takes it)" if options else ""

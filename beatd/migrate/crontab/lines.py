@@ -11,17 +11,28 @@ from dataclasses import replace
 from typing import Any
 
 from beatd.errors import FieldError
-from beatd.migrate.crontab import dialects, foreign, forms, hints, meaning, mistakes, whole
+from beatd.migrate.crontab import bytes_0, dialects, foreign, forms, hints, meaning, mistakes, whole
 from beatd.migrate.crontab.assignments import read_assignment
 from beatd.migrate.crontab.commands import split_command
 from beatd.migrate.crontab.comments import about_the_next
 from beatd.migrate.crontab.crons import CALLED, LIMITS, NICKNAMES, Cron, Form, size
-from beatd.migrate.crontab.fields import RefusedByCronError, after_blanks, take_fields, word_end
+from beatd.migrate.crontab.fields import (
+    KINDS,
+    RefusedByCronError,
+    after_blanks,
+    position_of,
+    take_fields,
+    word_end,
+)
 from beatd.migrate.crontab.model import Crontab, Kind, Line
+from beatd.migrate.crontab.refusals import RefusedError
 from beatd.migrate.crontab.settings import Settings
 
 __all__ = ["Cron", "Crontab", "Form", "Kind", "Line", "read"]
 
+_LONGEST_EXAMPLE = 300
+_NOT_RUN = "cron takes all of the line for an assignment, and runs nothing for it"
+_UNKNOWN_USER = "cronie runs nothing for a user whom the machine does not know"
 _SHELLS = re.compile(r"(.*/)?(sh|bash|dash|ash|ksh|mksh|zsh|fish|csh|tcsh|rbash|busybox)")
 
 
@@ -39,46 +50,26 @@ def read(
     if complete:
         sources.pop()
     told = forms.Told(form) if form else forms.tell(path, whole.commands(sources, cron, dialect))
-    reader = _Reader(path, told.form, cron, dialect)
+    reader = _Reader(path, told, cron, dialect)
     lines = [reader.read(number, source) for number, source in enumerate(sources, 1)]
     verdict = whole.Verdict()
     if dialect is None:
         if not complete:
-            lines[-1] = _without_newline(lines[-1], path, cron)
+            lines[-1] = whole.without_newline(lines[-1], path, cron)
         verdict = whole.judge(lines, cron, told.form, complete, reader.refused_by_cron)
-        lines = [_as_the_file(line, verdict) for line in lines]
-    notes = [*([told.note] if told.note else []), *verdict.notes, *whole.notes(lines, cron)]
+        lines = [whole.as_the_file(line, verdict) for line in lines]
+    notes = [*filter(None, (told.note, told.doubt)), *verdict.notes, *whole.notes(lines, cron)]
     return Crontab(path, told.form, cron, tuple(lines), tuple(notes))
-
-
-def _without_newline(line: Line, path: str, cron: Cron) -> Line:
-    if line.kind in ("comment", "blank"):
-        return line
-    problem = "the last line has no newline at its end, so cron does not take it: add one"
-    meant = f"; it would run {line.command!r}, {_sentence(line)}" if line.kind == "entry" else ""
-    where, example = f"{path}:{line.number}:1", f"{line.source}\n"
-    reason = line.reason or FieldError("line", line.source, problem, example=example, where=where)
-    never_ran = line.never_ran or f"{CALLED[cron]} takes no line without a newline at its end{meant}"
-    return replace(line, kind="refused", reason=reason, never_ran=never_ran)
-
-
-def _sentence(line: Line) -> str:
-    schedule = line.schedule or ""
-    return "once after each boot" if schedule == "@reboot" else meaning.sentence(schedule) or schedule
-
-
-def _as_the_file(line: Line, verdict: whole.Verdict) -> Line:
-    if verdict.ignored is None or line.kind != "entry" or line.never_ran:
-        return line
-    return replace(line, never_ran=verdict.ignored)
 
 
 class _Reader:
     """Goes through the lines in order, for what was set above counts."""
 
-    def __init__(self, path: str, form: Form, cron: Cron, dialect: str | None) -> None:
+    def __init__(self, path: str, told: forms.Told, cron: Cron, dialect: str | None) -> None:
         self.path = path
-        self.form = form
+        self.form = told.form
+        #: Why it is not sure whether that is the form.
+        self.doubt = told.doubt
         self.cron = cron
         self.dialect = dialect
         self.settings = Settings("cronie" if dialect else cron)
@@ -97,24 +88,43 @@ class _Reader:
         comment, self.comment = self.comment, None
         continued, self.continued = self.continued, text.rstrip("\r").endswith("\\")
         try:
-            return self._assignment_or_entry(number, source, start, comment)
-        except _RefusedError as refused:
-            if refused.by_cron:
+            return self.taken(number, source, start, comment)
+        except RefusedError as refused:
+            if self.dialect is None and refused.by_cron:
                 self.refused_by_cron[number] = refused.by_cron
                 if continued:
                     refused.problem = "cron has no continuation lines: the \\ above joins nothing"
-                    refused.example = hints.working([], self.cron, self.form)
+                    refused.example = refused.in_beatd = None
             where = f"{self.path}:{number}:{refused.position + 1}"
-            reason = FieldError(
-                refused.field, refused.value, refused.problem, example=refused.example, where=where
-            )
+            example = refused.example if self._is_taken(refused.example) else refused.in_beatd
             return replace(
                 self._line(number, "refused", source),
-                reason=reason,
-                never_ran=refused.never_ran,
+                reason=FieldError(
+                    refused.field, refused.value, refused.problem, example=example, where=where
+                ),
+                never_ran=self._never_ran(refused),
                 assignment=refused.assignment,
                 comment=comment,
             )
+
+    def _never_ran(self, refused: RefusedError) -> str | None:
+        if self.dialect is not None or refused.by_cron is None:
+            return refused.never_ran
+        meant = f"; it would have meant: {refused.means}" if refused.means else ""
+        return f"{CALLED[self.cron]} refuses the line ({refused.by_cron}), so it never ran{meant}"
+
+    def _is_taken(self, example: str | None) -> bool:
+        """Whether the cron takes it as it stands."""
+        if example is None or len(example) > _LONGEST_EXAMPLE:
+            return False
+        if example.startswith("#"):
+            return True
+        try:
+            line = _Reader(self.path, forms.Told(self.form), self.cron, None).taken(1, example, 0, None)
+        except RefusedError:
+            return False
+        schedule = line.schedule or "@"
+        return schedule.startswith("@") or schedule.split() == example.lstrip("-").split(None, 5)[:5]
 
     def _line(self, number: int, kind: Kind, source: str, **more: Any) -> Line:
         settings = self.settings
@@ -128,11 +138,11 @@ class _Reader:
             **more,
         )
 
-    def _assignment_or_entry(self, number: int, source: str, start: int, comment: str | None) -> Line:
+    def taken(self, number: int, source: str, start: int, comment: str | None) -> Line:
+        """An assignment or an entry. Raises RefusedError."""
         text = source[start:]
         if "\0" in text:
-            problem = "the line has a byte 0, at which cron ends it and begins another: remove it"
-            raise _RefusedError("line", text, problem, source.index("\0"))
+            raise self._byte_0(number, source, start)
         if self.dialect is not None:
             return self._foreign(number, source, start, comment, self.dialect)
         assignment = read_assignment(text, self.cron)
@@ -140,31 +150,48 @@ class _Reader:
             return self._assignment(number, source, start, assignment)
         return self._entry(number, source, start, comment)
 
+    def _byte_0(self, number: int, source: str, start: int) -> RefusedError:
+        problem = "the line has a byte 0, at which cron ends it and begins another: remove it"
+        refused = RefusedError("line", source[start:], problem, source.index("\0"))
+        if self.dialect is not None:
+            return refused
+        for is_first, part in bytes_0.parts(source[start:], self.cron):
+            try:
+                self.taken(number, part, 0, None)
+            except RefusedError as error:
+                if error.by_cron:
+                    refused.problem += f"; it refuses {part!r} ({error.by_cron})"
+                    refused.by_cron = error.by_cron if is_first or self.cron == "debian" else None
+                    break
+        return refused
+
     def _assignment(self, number: int, source: str, start: int, assignment: tuple[str, str]) -> Line:
         warnings = self.settings.assign(*assignment)
-        if prefixed := foreign.zone_before_schedule(source[start:]):
-            raise _RefusedError(
-                "line",
-                source[start:],
-                prefixed.problem,
-                start,
-                example=prefixed.example,
-                assignment=assignment,
+        text = source[start:]
+        if prefixed := foreign.zone_before_schedule(text):
+            raise RefusedError(
+                "line", text, prefixed.problem, start, never_ran=_NOT_RUN, assignment=assignment
             )
-        if template := hints.of_template(source[start:]):
+        if template := hints.of_template(text):
             problem = f"to cron an assignment to {assignment[0]!r}; {template.problem}"
-            raise _RefusedError("line", source[start:], problem, start, assignment=assignment)
+            raise RefusedError("line", text, problem, start, never_ran=_NOT_RUN, assignment=assignment)
         wrong = self.settings.wrong_zone
         if wrong and assignment[0] == "CRON_TZ":
-            raise _RefusedError(
-                wrong.field, wrong.value, wrong.problem, start, example=wrong.example, assignment=assignment
+            position = after_blanks(source, source.index("=", start) + 1)
+            raise RefusedError(
+                wrong.field,
+                wrong.value,
+                wrong.problem,
+                position,
+                example=wrong.example,
+                assignment=assignment,
             )
         return self._line(number, "environment", source, assignment=assignment, warnings=tuple(warnings))
 
     # Entries
 
     def _entry(self, number: int, source: str, start: int, comment: str | None) -> Line:
-        quiet = self.cron == "cronie" and source[start] == "-"
+        quiet = self.cron == "cronie" and source.startswith("-", start)
         warnings: list[str] = []
         if quiet:
             warnings += self._quiet(source, start)
@@ -174,17 +201,19 @@ class _Reader:
         else:
             schedule, position, more = self._fields(source, start)
             warnings += more
+        behind_fields = position
         user, position = self._user(source, position)
         command, stdin, more = self._command(source, position)
-        if user is None and forms.looks_like_user_column(command):
-            problem = "stands where the command does; is it the user of a system crontab (--system)?"
-            example = hints.working(
-                [source[start:position] + command.split(None, 1)[1]], self.cron, self.form
-            )
-            raise _RefusedError("command", command.split()[0], problem, position, example=example)
+        if self.doubt:
+            word = source[behind_fields : word_end(source, behind_fields)]
+            raise RefusedError("user", word, self.doubt, behind_fields)
+        if user is None and (named := forms.user_column(command)):
+            more += [
+                f"the command is one called {named!r}; if that is the user it is a system crontab (--system)"
+            ]
         if wrong := self.settings.wrong_zone:
             problem = f"{wrong.problem} (set above)"
-            raise _RefusedError("timezone", wrong.value, problem, start, example=wrong.example)
+            raise RefusedError("timezone", wrong.value, problem, start)
         return self._line(
             number,
             "entry",
@@ -206,22 +235,23 @@ class _Reader:
         if owner is None:
             return ["a leading - is taken in root's crontab only; in another's, cronie refuses the line"]
         problem = "a leading - keeps the line out of the log, which cronie lets only root do"
-        raise self._by_cron("line", source[start:], problem, start, "bad option", example=source[start + 1 :])
+        example = source[start + 1 :]
+        raise RefusedError("line", source[start:], problem, start, by_cron="bad option", example=example)
 
     def _nickname(self, source: str, start: int) -> tuple[str, int]:
         end = word_end(source, start)
         name = source[start + 1 : end]
         if name not in NICKNAMES:
             known = foreign.of_nickname(source[start:])
-            hint = hints.of_nickname(name, self.cron)
-            problem = f"{hint.problem}; {known.problem}" if known else hint.problem
-            raise self._by_cron(
+            hint = hints.of_nickname(name, source[end:], self.cron)
+            raise RefusedError(
                 "schedule",
                 source[start:end],
-                problem,
+                f"{hint.problem}; {known.problem}" if known else hint.problem,
                 start,
-                "bad time specifier",
+                by_cron="bad time specifier",
                 example=hint.example,
+                in_beatd=known.in_beatd if known else None,
                 means=known.means if known else None,
             )
         return source[start:end], after_blanks(source, end)
@@ -232,47 +262,58 @@ class _Reader:
         except RefusedByCronError as refused:
             raise self._bad_field(source, start, refused) from None
         if extra := foreign.more_fields(source[start:]):
-            raise self._extra_fields(source, start, position, extra)
+            raise self._extra_fields(source, position, extra)
         try:
             carried = meaning.carry(fields, self.cron)
-        except meaning.NeverFiresError as error:
-            value = error.field.text
-            never_ran = f"{CALLED[self.cron]} takes the line, but it {error.problem}"
-            problem = f"{error.problem}; in cron neither"
-            example = hints.of_range(error.field) if error.field.empty else "0 0 28 2 * /usr/local/bin/backup"
-            position = source.index(value, start)
-            raise _RefusedError(
-                error.field.kind.name, value, problem, position, example=example, never_ran=never_ran
+        except (meaning.NeverFiresError, meaning.NotCarriedError) as error:
+            field, problem, never_ran, example = error.field, error.problem, None, None
+            position = position_of(KINDS.index(field.kind), source, start)
+            if isinstance(error, meaning.NeverFiresError):
+                never_ran = f"{CALLED[self.cron]} takes the line, but it {problem}"
+                problem, example = f"{problem}; in cron neither", hints.of_range(field, source, position)
+            raise RefusedError(
+                field.kind.name, field.text, problem, position, example=example, never_ran=never_ran
             ) from None
-        except meaning.NotCarriedError as error:
-            position = source.index(error.field.text, start)
-            raise _RefusedError(error.field.kind.name, error.field.text, error.problem, position) from None
         return carried.schedule, position, [*carried.warnings, *mistakes.of_schedule(fields)]
 
-    def _bad_field(self, source: str, start: int, refused: RefusedByCronError) -> _RefusedError:
+    def _bad_field(self, source: str, start: int, refused: RefusedByCronError) -> RefusedError:
         text = source[start:]
-        name, value, position = refused.kind.name, refused.text, refused.position
         known = foreign.of_line(text)
-        hint = hints.of_line(text) or hints.of_field(refused, text, self.cron)
-        problem = known.problem if known else hint.problem
-        means = known.means if known else foreign.as_beatd(text)
-        example = hints.working([known.example if known else "", hint.example], self.cron, self.form)
-        return self._by_cron(name, value, problem, position, str(refused), example=example, means=means)
+        is_step = re.fullmatch(r"[0-9]+/[0-9]+", refused.text)
+        hint = hints.of_line(text) or hints.of_field(refused, source, start, self.cron)
+        return RefusedError(
+            refused.kind.name,
+            refused.text,
+            known.problem if known else hint.problem,
+            refused.position,
+            by_cron=str(refused),
+            example=known.example if known and not is_step else hint.example,
+            in_beatd=known.in_beatd if known else None,
+            means=known.means if known else foreign.as_beatd(text),
+        )
 
-    def _extra_fields(self, source: str, start: int, position: int, extra: foreign.Known) -> _RefusedError:
+    def _extra_fields(self, source: str, position: int, extra: foreign.Known) -> RefusedError:
         """Five fields and then a sixth, where the command or the user should be."""
         word = source[position : word_end(source, position)]
-        field = "user" if self.form == "system" else "command"
-        example = hints.working([extra.example], self.cron, self.form)
-        if (self.form == "system" and self.cron == "debian") or word.startswith("*"):
-            says = "bad username" if self.form == "system" and self.cron == "debian" else "bad command"
-            return self._by_cron(
-                field, word, extra.problem, position, says, example=example, means=extra.means
-            )
-        meant = f"; it would have meant: {extra.means}" if extra.means else ""
-        takes = "a command" if self.form == "user" else "nothing, for there is no user"
-        never_ran = f"{CALLED[self.cron]} runs {takes} {word!r}, not what follows{meant}"
-        return _RefusedError(field, word, extra.problem, position, example=example, never_ran=never_ran)
+        problem, means = extra.problem, extra.means
+        meant = f"; it would have meant: {means}" if means else ""
+        by_cron: str | None = "bad username" if self.form == "system" else "bad command"
+        never_ran = None
+        if self.form == "system" and self.cron == "cronie":
+            by_cron, never_ran = None, f"{_UNKNOWN_USER}{meant}"
+        elif self.form == "user" and not word.startswith("*"):
+            by_cron, problem = None, f"{problem}; as it stands cron runs a command {word!r}{meant}"
+        return RefusedError(
+            "user" if self.form == "system" else "command",
+            word,
+            problem,
+            position,
+            never_ran=never_ran,
+            by_cron=by_cron,
+            example=extra.example,
+            in_beatd=extra.in_beatd,
+            means=means,
+        )
 
     def _user(self, source: str, position: int) -> tuple[str | None, int]:
         if self.form == "user":
@@ -280,19 +321,24 @@ class _Reader:
         end = word_end(source, position)
         user = source[position:end]
         if not user or not forms.can_be_user(user):
-            hint = hints.of_user(user)
+            hint = hints.of_user(source, position, user)
+            means = self._as_users(source, position) if user else None
+            refused = RefusedError("user", user, hint.problem, position, example=hint.example, means=means)
             if user and self.cron == "cronie":
-                never_ran = "cronie runs nothing for a user whom the machine does not know"
-                raise _RefusedError(
-                    "user", user, hint.problem, position, example=hint.example, never_ran=never_ran
-                )
-            says = "bad username" if self.cron == "debian" else "bad command"
-            raise self._by_cron("user", user, hint.problem, position, says, example=hint.example)
+                refused.never_ran = f"{_UNKNOWN_USER}; it would have meant: {means}"
+            else:
+                refused.by_cron = "bad username" if self.cron == "debian" else "bad command"
+            raise refused
         if end == len(source) and self.cron == "debian":
             problem = "there is no command, and Debian's cron takes the next line for part of the user's name"
-            example = f"{source} /usr/local/bin/backup"[:200]
-            raise self._by_cron("command", "", problem, end, "bad username", example=example)
+            means = self._as_users(source, position)
+            raise RefusedError("command", "", problem, end, by_cron="bad username", means=means)
         return user, end
+
+    def _as_users(self, source: str, position: int) -> str:
+        """What a line without a user would have meant."""
+        schedule = meaning.sentence(" ".join(source[:position].split())) or source[:position].strip()
+        return f"{source[position:]!r}, {schedule}, in a user's crontab"
 
     def _command(self, source: str, position: int) -> tuple[str, str | None, list[str]]:
         """In the system form Debian's cron leaves the blanks before a command in it, which shells skip."""
@@ -304,31 +350,26 @@ class _Reader:
             if self.cron == "cronie" or _SHELLS.fullmatch(self.settings.environment.get("SHELL", "/bin/sh")):
                 text = text[after_blanks(text, 0) :]
         if text.startswith("*") and self.form == "user":
-            raise self._by_cron("command", text, "no command begins with *", position, "bad command")
+            raise RefusedError("command", text, "no command begins with *", position, by_cron="bad command")
         if self.cron == "cronie" and text.startswith("-"):
             text, warnings = self._options(source, source.rindex(text) if text else position, text)
         if not text.strip(" \t\r"):
-            problem = "there is no command"
-            refuses = not text.strip(" \t") and self.cron == "cronie"
-            by_cron = "bad command" if refuses else None
-            problem += "" if by_cron else "; cron starts a shell that does nothing"
-            example = f"{source.strip()} /usr/local/bin/backup"[:200]
-            refused = _RefusedError("command", text, problem, len(source), example=example)
-            raise refused if by_cron is None else self._said(refused, by_cron)
+            by_cron = "bad command" if not text.strip(" \t") and self.cron == "cronie" else None
+            problem = "there is no command" + ("" if by_cron else "; cron starts a shell that does nothing")
+            raise RefusedError("command", text, problem, len(source), by_cron=by_cron)
         if size(source[position:]) > most:
             problem = f"has {size(text)} bytes; {CALLED[self.cron]} takes at most {most}: put it in a script"
-            raise self._by_cron("command", text, problem, position, "command too long")
+            raise RefusedError("command", text, problem, position, by_cron="command too long")
         command, stdin = split_command(text, self.cron)
         if not command.strip(" \t"):
-            raise _RefusedError("command", text, "there is no command before the %", position)
+            raise RefusedError("command", text, "there is no command before the %", position)
         return command, stdin, warnings
 
     def _options(self, source: str, position: int, text: str) -> tuple[str, list[str]]:
         option = re.match(r"-n[ \t]+(?=[^ \t])", text)
         if option is None or text[option.end()] == "-":
             problem = "cronie takes a - before a command for an option, and has -n alone"
-            example = "0 5 * * * -n /usr/local/bin/backup"
-            raise self._by_cron("command", text, problem, position, "bad option", example=example)
+            raise RefusedError("command", text, problem, position, by_cron="bad option")
         return text[option.end() :], ["-n: cronie mails the output of failures only; here all is kept"]
 
     # Other dialects
@@ -340,59 +381,9 @@ class _Reader:
         try:
             taken = dialects.take(source[start:], dialect)
         except dialects.NotTakenError as error:
-            raise _RefusedError(
-                error.field, error.value, error.problem, start + error.position, example=error.example
-            ) from None
+            raise RefusedError(error.field, error.value, error.problem, start + error.position) from None
         user, position = self._user(source, start + taken.end)
         command, stdin, more = self._command(source, position)
         line = self._line(number, "entry", source, schedule=taken.schedule, user=user, comment=comment)
         line = replace(line, command=command, stdin=stdin, warnings=(*taken.warnings, *more))
         return replace(line, timezone=taken.timezone) if taken.timezone else line
-
-    # Refusals
-
-    def _by_cron(
-        self,
-        field: str,
-        value: str,
-        problem: str,
-        position: int,
-        says: str,
-        *,
-        example: str | None = None,
-        means: str | None = None,
-    ) -> _RefusedError:
-        refused = _RefusedError(field, value, problem, position, example=example)
-        return self._said(refused, says, means)
-
-    def _said(self, refused: _RefusedError, says: str, means: str | None = None) -> _RefusedError:
-        if self.dialect is None:
-            refused.by_cron = says
-            meant = f"; it would have meant: {means}" if means else ""
-            refused.never_ran = f"{CALLED[self.cron]} refuses the line ({says}), so it never ran{meant}"
-        return refused
-
-
-class _RefusedError(Exception):
-    """A line that is not carried over: what is wrong where, and what the cron says if it refuses it too."""
-
-    def __init__(
-        self,
-        field: str,
-        value: object,
-        problem: str,
-        position: int,
-        *,
-        example: str | None = None,
-        never_ran: str | None = None,
-        assignment: tuple[str, str] | None = None,
-    ) -> None:
-        super().__init__(problem)
-        self.field = field
-        self.value = value
-        self.problem = problem
-        self.position = position
-        self.example = example or hints.EXAMPLE
-        self.never_ran = never_ran
-        self.assignment = assignment
-        self.by_cron: str | None = None

@@ -11,6 +11,10 @@ from beatd.errors import FieldError
 from beatd.migrate.crontab.crons import Cron
 from beatd.schedules import parse_zone
 
+#: A name, how far UTC is from it, and rules for summer: `UTC+3`, `<+03>-3`, `CET-1CEST,M3.5.0,M10.5.0/3`.
+_POSIX_ZONE = re.compile(
+    r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)([+-]?)([0-9]{1,2})((?:[:A-Z,<].*)?)", re.ASCII
+)
 _MOST_DELAY = 24 * 60
 
 
@@ -39,10 +43,12 @@ class Settings:
         if not value:
             return
         try:
-            self.timezone = parse_zone(value).key
+            self.timezone = parse_zone(value.removeprefix(":")).key
         except FieldError as error:
-            problem = f"{error.problem}; cronie would take it for UTC"
-            self.wrong_zone = FieldError("timezone", value, problem, example=f"CRON_TZ={error.example}")
+            problem, example = _as_glibc(value) or (f"{error.problem}; cronie would take it for UTC", None)
+            if example is None and (near := re.search(r"did you mean '([^']*)'\?", problem)):
+                example = near[1]
+            self.wrong_zone = FieldError("timezone", value, problem, example=example and f"CRON_TZ={example}")
 
     def _set_delay(self, value: str) -> list[str]:
         """As C's strtol reads it."""
@@ -54,6 +60,25 @@ class Settings:
         if not 0 <= minutes <= _MOST_DELAY:
             return [f"RANDOM_DELAY={value} is not in 0-{_MOST_DELAY} minutes: cronie delays nothing"]
         return []
+
+
+def _as_glibc(value: str) -> tuple[str, str | None] | None:
+    """What cronie makes of a zone that is no IANA name but the C library knows, and the name of the same."""
+    value = value.removeprefix(":")
+    if value.startswith("/"):
+        return "a file, which cronie reads; write the name of its zone", None
+    posix = _POSIX_ZONE.fullmatch(value)
+    if posix is None:
+        return None
+    sign, hours = posix[1] or "+", int(posix[2])
+    told = "is not an IANA time zone; cronie takes it for one of POSIX's, "
+    told += f"{hours} h {'ahead of' if sign == '-' else 'behind'} UTC"
+    if posix[3]:
+        return f"{told} and with more rules", None
+    try:
+        return told, parse_zone(f"Etc/GMT{sign}{hours}").key
+    except FieldError:
+        return told, None
 
 
 def _warnings(name: str, value: str, cron: Cron) -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from beatd.migrate.crontab import dialects
+from beatd.errors import FieldError
+from beatd.migrate.crontab import dialects, meaning
 from beatd.migrate.crontab.assignments import read_assignment
 from beatd.migrate.crontab.crons import CALLED, LIMITS, NICKNAMES, Cron, Form
 from beatd.migrate.crontab.fields import RefusedByCronError, after_blanks, take_fields, word_end
 from beatd.migrate.crontab.model import Line
+from beatd.migrate.crontab.words import is_surely_a_field
 
 _MOST_GARBAGE = 32_768
 _MOST_SHOWN = 3
@@ -30,18 +32,41 @@ def commands(sources: Sequence[str], cron: Cron, dialect: str | None) -> Iterato
         text = source[start:].lstrip("-")
         if not text or text.startswith("#") or read_assignment(text, cron):
             continue
-        if dialect is not None:
-            try:
-                yield text[dialects.take(text, dialect).end :].strip()
-            except dialects.NotTakenError:
-                continue
-        elif text.startswith("@") and text[1 : word_end(text, 0)] in NICKNAMES:
-            yield text[word_end(text, 0) :].strip()
-        else:
-            try:
-                yield text[take_fields(text, 0, cron)[1] :].strip()
-            except RefusedByCronError:
-                continue
+        try:
+            if dialect is not None:
+                command = text[dialects.take(text, dialect).end :]
+            elif text.startswith("@") and text[1 : word_end(text, 0)] in NICKNAMES:
+                command = text[word_end(text, 0) :]
+            else:
+                command = text[take_fields(text, 0, cron)[1] :]
+        except (dialects.NotTakenError, RefusedByCronError):
+            continue
+        if (command := command.strip(" \t\r")) and not is_surely_a_field(command[: word_end(command, 0)]):
+            yield command
+
+
+def without_newline(line: Line, path: str, cron: Cron) -> Line:
+    """The last line, which is none to cron unless it is a comment."""
+    if line.kind in ("comment", "blank"):
+        return line
+    problem = "the last line has no newline at its end, so cron does not take it: add one"
+    meant = f"; it would run {line.command!r}, {_sentence(line)}" if line.kind == "entry" else ""
+    where, example = f"{path}:{line.number}:{len(line.source) + 1}", f"{line.source}\n"
+    reason = line.reason or FieldError("line", line.source, problem, example=example, where=where)
+    never_ran = line.never_ran or f"{CALLED[cron]} takes no line without a newline at its end{meant}"
+    return replace(line, kind="refused", reason=reason, never_ran=never_ran)
+
+
+def _sentence(line: Line) -> str:
+    schedule = line.schedule or ""
+    return "once after each boot" if schedule == "@reboot" else meaning.sentence(schedule) or schedule
+
+
+def as_the_file(line: Line, verdict: Verdict) -> Line:
+    """A line of a file of which the cron takes nothing."""
+    if verdict.ignored is None or line.kind not in ("entry", "refused") or line.never_ran:
+        return line
+    return replace(line, never_ran=verdict.ignored)
 
 
 def judge(

@@ -156,7 +156,7 @@ def test_to_debians_cron_they_are_plain_variables() -> None:
 
 
 @pytest.mark.parametrize(
-    "zone", ["Mars/Olympus", "UTC+3", "Europe/Berlinn", ":Europe/Berlin", "/etc/localtime"]
+    "zone", ["Mars/Olympus", "UTC+3", "Europe/Berlinn", ":Mars/Olympus", "/etc/localtime"]
 )
 def test_an_unknown_zone_is_refused_with_all_that_it_holds_for(zone: str) -> None:
     source = f"CRON_TZ={zone}\n0 5 * * * a\nCRON_TZ=UTC\n0 5 * * * b\n".encode()
@@ -185,12 +185,41 @@ def test_a_zone_before_a_schedule_is_not_taken_for_a_variable(source: str) -> No
     assert "cron takes all of the line for an assignment" in str(line.reason)
 
 
-@pytest.mark.parametrize("source", ["CRON_TZ='", "CRON_TZ='UTC' x"])
-def test_the_example_for_a_zone_is_a_zone(source: str) -> None:
+@pytest.mark.parametrize(
+    ("zone", "says", "example"),
+    [
+        ("Mars/Olympus", "cronie would take it for UTC", None),
+        ("europe/berlin", "cronie would take it for UTC", "CRON_TZ=Europe/Berlin"),
+        ("UTC+3", "cronie takes it for one of POSIX's, 3 h behind UTC", "CRON_TZ=Etc/GMT+3"),
+        ("UTC3", "3 h behind UTC", "CRON_TZ=Etc/GMT+3"),
+        ("<+03>-3", "3 h ahead of UTC", "CRON_TZ=Etc/GMT-3"),
+        (":UTC-14", "14 h ahead of UTC", "CRON_TZ=Etc/GMT-14"),
+        ("UTC+23", "23 h behind UTC", None),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "1 h ahead of UTC and with more rules", None),
+        ("IST-5:30", "with more rules", None),
+        ("/etc/localtime", "a file, which cronie reads", None),
+    ],
+)
+def test_what_cronie_makes_of_a_zone_that_has_no_such_name(zone: str, says: str, example: str | None) -> None:
+    reason = the_line(f"CRON_TZ = {zone}", "cronie").reason
+
+    assert reason is not None
+    assert says in reason.problem
+    assert ("for UTC" in reason.problem) == ("for UTC" in says)
+    assert (reason.example, reason.where) == (example, "tab:1:11")
+
+
+def test_a_colon_before_a_zone_says_that_it_is_a_name() -> None:
+    _, line = read(b"CRON_TZ=:Europe/Rome\n0 5 * * * x\n", "tab", form="user", cron="cronie").lines
+    assert (line.kind, line.timezone) == ("entry", "Europe/Rome")
+
+
+@pytest.mark.parametrize("source", ["CRON_TZ='", "CRON_TZ='UTC' x", "CRON_TZ='Mars"])
+def test_no_example_for_a_zone_is_made_up(source: str) -> None:
     reason = the_line(source, "cronie").reason
 
     assert reason is not None
-    assert reason.example == "CRON_TZ=Europe/Berlin"
+    assert reason.example is None
 
 
 def test_a_template_that_cron_takes_for_a_variable() -> None:

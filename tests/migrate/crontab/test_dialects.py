@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from beatd.migrate.crontab.dialects import DIALECTS
 from beatd.migrate.crontab.lines import Line, read
 from beatd.schedules import parse_cron, parse_duration
 
@@ -105,11 +104,6 @@ def test_refused_with_its_dialect(dialect: str, source: str, field: str, says: s
     assert line.never_ran is None
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_the_example_of_a_dialect_is_taken(dialect: str) -> None:
-    assert the_line(DIALECTS[dialect].example, dialect).kind == "entry"
-
-
 def test_a_zone_before_a_schedule() -> None:
     line = the_line("CRON_TZ=Asia/Tokyo 0 6 * * * x", "kubernetes")
     assert (line.schedule, line.timezone, line.command) == ("0 6 * * *", "Asia/Tokyo", "x")
@@ -124,13 +118,13 @@ def test_variables_and_users_are_read_as_ever() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "says", "never_ran"),
+    ("source", "says", "meant"),
     [
         ("0 0 12 * * ? x", "--dialect quartz or --dialect spring takes it", "at 12:00 every day"),
         ("0 15 10 ? * 6L 2022-2030 x", "seven time fields", "refuses the line"),
         ("*/5 * * * * * * x", "--dialect quartz or --dialect supercronic", "bad command"),
         ("0 15 10 ? * 6#3 x", "six time fields", "quartz: at 10:15 on the third Friday of the month"),
-        ("0 0 6 * * 2 x", "six time fields", "quartz: at 06:00 on Monday"),
+        ("0 0 6 * * 2 x", "six time fields", "quartz: at 06:00 on Monday; spring: at 06:00 on Tuesday"),
         ("0 0 6 * * MON-FRI x", "six time fields", "at 06:00 on Monday to Friday"),
         ("*/5 * * * * ~300 x", "six time fields", "runs a command '~300'"),
         ("H H(0-2) * * * x", "--dialect jenkins", "every day (or so: by the entry's name)"),
@@ -142,13 +136,60 @@ def test_variables_and_users_are_read_as_ever() -> None:
         ("cron(0 12 * * ? *) x", "--dialect aws", "at 12:00 every day"),
     ],
 )
-def test_recognised_and_never_misread(source: str, says: str, never_ran: str) -> None:
+def test_recognised_and_never_misread(source: str, says: str, meant: str) -> None:
     line = the_line(source)
 
     assert line.kind == "refused"
     assert says in str(line.reason)
+    assert meant in f"{line.reason} {line.never_ran}"
+
+
+def test_cron_does_start_a_command_that_is_the_sixth_field() -> None:
+    """Which the machine does not have, but that is in cron's log."""
+    assert the_line("0 0 12 * * ? x").never_ran is None
+    (line,) = read(b"0 0 12 * * ? root x\n", "/etc/crontab").lines
     assert line.never_ran is not None
-    assert never_ran in line.never_ran
+    assert "bad username" in line.never_ran
+    (line,) = read(b"0 0 12 * * ? root x\n", "/etc/crontab", cron="cronie").lines
+    assert line.never_ran is not None
+    assert "does not know; it would have meant: at 12:00 every day" in line.never_ran
+
+
+def test_a_zone_before_a_schedule_starts_nothing() -> None:
+    line = the_line("TZ=Asia/Tokyo 0 6 * * * x")
+    assert line.kind == "refused"
+    assert line.never_ran is not None
+
+
+@pytest.mark.parametrize(
+    ("source", "example"),
+    [
+        ("0 0 * * 5L x", "beatd entry add NAME --cron '0 0 * * 5L' --shell COMMAND"),
+        ("0 0 LW * * x", "beatd entry add NAME --cron '0 0 LW * *' --shell COMMAND"),
+        ("H 4 * * * x", "beatd entry add NAME --cron 'H 4 * * *' --shell COMMAND"),
+        ("*/5 * * * * * * x", "beatd entry add NAME --cron '*/5 * * * * *' --shell COMMAND"),
+        ("@every 5m x", "beatd entry add NAME --every 5m --shell COMMAND"),
+        ("rate(5 minutes) x", "beatd entry add NAME --every 5m --shell COMMAND"),
+        ("cron(0 12 * * ? *) x y", "0 12 * * * x y"),
+        ("0 0 12 * * ? x", "0 12 * * * x"),
+        ("0 0 6 * * MON-FRI x", "0 6 * * MON-FRI x"),
+        ("14 14 * * ? x", "14 14 * * * x"),
+        ("0/15 4 * * * x", "0-59/15 4 * * * x"),
+        ("0 0 15W * * x", None),
+        ("0 0 6 * * 2 x", None),
+        ("TZ=Asia/Tokyo 0 6 * * * x", None),
+    ],
+)
+def test_an_example_says_the_same_or_there_is_none(source: str, example: str | None) -> None:
+    line = the_line(source)
+    assert line.reason is not None
+    assert line.reason.example == example
+
+
+def test_a_column_counts_what_stands_before_an_expression() -> None:
+    line = the_line("cron(0 12 * 13 ? *) x", "aws")
+    assert line.reason is not None
+    assert (line.reason.field, line.reason.where) == ("month", "tab:1:13")
 
 
 def test_five_fields_and_a_command_that_looks_like_none_is_left_alone() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from beatd.migrate.crontab.lines import Form, Line, read
@@ -25,50 +27,150 @@ SYSTEM_LINES = b"SHELL=/bin/sh\n17 * * * * root /opt/poll --all\n25 6 * * * www-
         ("/etc/cron.d/.placeholder", b"# nothing\n", "system"),
         ("/var/spool/cron/crontabs/anna", b"", "user"),
         ("crontab", b"* * * * * root /opt/poll\n", "system"),
-        ("crontab", b"* * * * * postgres [ -x /opt/poll ] && /opt/poll\n", "system"),
-        ("crontab", b"@reboot root A=b /opt/poll\n", "system"),
-        ("crontab", b"0 4 * * * builder /usr/local/bin/build all\n", "system"),
-        ("crontab", b"0 4 * * * builder python3 build.py\n", "system"),
+        ("crontab", b"@reboot www-data A=b /opt/poll\n0 5 * * * nobody x\n0 5 * * * root a\n", "system"),
         ("crontab", b"0 4 * * * python3 /srv/build.py\n", "user"),
         ("crontab", b"0 4 * * * backup --all\n", "user"),
-        ("crontab", b"0 4 * * * git pull\n", "user"),
-        ("crontab", b"0 4 * * * git /usr/bin/git gc\n", "system"),
-        ("crontab", b"0 4 * * * pigz /data/dump\n", "user"),
         ("crontab", b"0 4 * * * poll\n", "user"),
         ("crontab", b"0 4 * * * run.sh /usr/bin/x\n", "user"),
-        ("crontab", b"0 4 * * * ~/poll\n0 4 * * * [ -x /opt/poll ] && /opt/poll\n", "user"),
+        ("crontab", b"0 4 * * * ~/poll\n0 4 * * * git pull\n", "user"),
         ("crontab", b"0 4 * * * 'my poll' x\n", "user"),
-        ("crontab", b"0 4 * * * root Poll it\n0 5 * * * Poll it\n", "system"),
+        ("crontab", b"0 4 * * * A=b poll\n", "user"),
+        ("crontab", b"0 4 * * * $HOME/poll x\n", "user"),
         ("crontab", b"0 4 * * * /opt/poll\n0 5 * * * builder ./build\n", "user"),
-        ("cron.erb", b"0 4 * * * <%= @user %> /opt/poll\n", "system"),
-        ("cron.j2", b"0 4 * * * {{ user }} /opt/poll\n", "system"),
+        ("crontab", b"60 4 * * * anna poll\n", "user"),
+        ("crontab", b"0 0 6 * * 2 anna poll\n", "user"),
     ],
 )
 def test_the_form(path: str, data: bytes, form: Form) -> None:
-    assert read(data, path).form == form
-
-
-@pytest.mark.parametrize(
-    ("path", "data", "form", "note"),
-    [
-        ("srv/etc/crontab", USERS_LINES, "user", "looks like the place of a system crontab"),
-        ("srv/etc/cron.d/poll", USERS_LINES, "user", "looks like the place of a system crontab"),
-        (
-            "srv/var/spool/cron/crontabs/anna",
-            SYSTEM_LINES,
-            "system",
-            "looks like the place of a user crontab",
-        ),
-        ("tab", b"0 4 * * * builder /usr/local/bin/build\n", "system", "(--user says that they have not)"),
-        ("/etc/crontab", USERS_LINES, "system", "most lines have none: they never ran"),
-        ("/var/spool/cron/crontabs/anna", SYSTEM_LINES, "user", "it takes them for the command"),
-    ],
-)
-def test_a_place_that_suggests_the_other_form(path: str, data: bytes, form: Form, note: str) -> None:
     crontab = read(data, path)
 
     assert crontab.form == form
-    assert note in crontab.notes[0]
+    assert "--user or --system" not in " ".join(crontab.notes)
+
+
+AMBIGUOUS = [
+    "puppet agent --test",
+    "celery call x.y",
+    "ansible all -m ping",
+    "deploy prod",
+    "backup run /home",
+    "app sync",
+    "gitlab backup create",
+    "git pull",
+    "postgres [ -x /opt/poll ] && /opt/poll",
+    "builder /usr/local/bin/build all",
+    "root",
+    "root -v",
+    "<%= @user %> /opt/poll",
+    "{{ user }} /opt/poll",
+]
+
+
+@pytest.mark.parametrize("command", AMBIGUOUS)
+def test_what_may_be_a_user_or_a_command_is_not_guessed(command: str) -> None:
+    crontab = read(f"A=b\n*/30 * * * * {command}\n60 * * * * x\n".encode(), "tab", cron="cronie")
+
+    assignment, line, bad = crontab.lines
+    assert (assignment.kind, line.kind, bad.kind) == ("environment", "refused", "refused")
+    assert "say --user or --system" in str(line.reason)
+    assert line.reason is not None
+    assert (line.reason.field, line.reason.where) == ("user", "tab:2:14")
+    assert line.never_ran is None
+    assert any("--user or --system" in note for note in crontab.notes)
+
+
+@pytest.mark.parametrize("command", AMBIGUOUS)
+@pytest.mark.parametrize("place", ["/var/spool/cron/crontabs/root", "crontab"])
+def test_a_place_or_a_person_settles_it(command: str, place: str) -> None:
+    data = f"*/30 * * * * {command}\n".encode()
+
+    (line,) = read(data, place, form=None if place.startswith("/") else "user").lines
+    assert (line.kind, line.command) == ("entry", command.partition("%")[0])
+
+
+def test_one_doubtful_line_makes_all_of_a_file_doubtful() -> None:
+    root, anna = read(b"0 4 * * * root poll\n0 5 * * * anna poll\n", "tab").lines
+    assert (root.kind, anna.kind) == ("refused", "refused")
+
+
+def test_lines_of_both_forms_in_a_file() -> None:
+    system, user = read(b"0 4 * * * root poll\n0 5 * * * /opt/poll\n", "tab").lines
+
+    for line in (system, user):
+        assert line.kind == "refused"
+        assert "some cannot have one: say --user or --system" in str(line.reason)
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/etc/crontab", "system"),
+        ("mnt/old/etc/crontab", "system"),
+        ("/mnt/old/etc/cron.d/poll", "system"),
+        ("cron.d/poll", "system"),
+        ("/var/spool/cron/crontabs/anna", "user"),
+        ("/mnt/old/var/spool/cron/crontabs/root", "user"),
+        ("/mnt/old/var/spool/cron/tabs/root", "user"),
+        ("old/spool/cron/root", "user"),
+        ("/etc/crontabs/root", "user"),
+    ],
+)
+@pytest.mark.parametrize("command", ["puppet agent --test", "/opt/poll", "root /opt/poll", "poll"])
+def test_a_place_settles_the_form_wherever_it_lies(path: str, form: Form, command: str) -> None:
+    assert read(f"0 4 * * * {command}\n".encode(), path).form == form
+
+
+def test_a_place_counts_from_the_folder_that_one_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "var/spool/cron"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+
+    (line,) = read(b"0 4 * * * puppet agent\n", "crontabs/root").lines
+    assert line.command == "puppet agent"
+
+
+def test_a_file_of_cron_d_without_users_never_ran() -> None:
+    data = b"*/5 * * * * /usr/bin/backup\n0 5 * * * puppet agent\n"
+
+    crontab = read(data, "mnt/etc/cron.d/nouser")
+
+    backup, puppet = crontab.lines
+    assert "and some lines have none" in crontab.notes[0]
+    assert backup.kind == "refused"
+    assert backup.reason is not None
+    assert (backup.reason.field, backup.reason.where) == ("user", "mnt/etc/cron.d/nouser:1:13")
+    assert backup.never_ran is not None
+    assert "bad username" in backup.never_ran
+    assert "it would have meant: '/usr/bin/backup', every 5 minutes" in backup.never_ran
+    assert (puppet.user, puppet.command) == ("puppet", "agent")
+    assert puppet.never_ran is not None
+
+    (root,) = read(b"*/5 * * * * root\n", "mnt/etc/cron.d/nouser").lines
+    assert root.kind == "refused"
+    assert root.never_ran is not None
+    assert "it would have meant: 'root', every 5 minutes" in root.never_ran
+
+
+def test_to_cronie_such_a_line_has_an_unknown_user() -> None:
+    (line,) = read(b"*/5 * * * * /usr/bin/backup\n", "/etc/cron.d/nouser", cron="cronie").lines
+
+    assert line.kind == "refused"
+    assert line.never_ran is not None
+    assert "a user whom the machine does not know" in line.never_ran
+    assert "'/usr/bin/backup', every 5 minutes" in line.never_ran
+
+
+@pytest.mark.parametrize("user", ["root", "www-data", "nobody"])
+def test_a_user_in_a_users_crontab_is_a_command(user: str) -> None:
+    """As it is to cron, which runs what there is not."""
+    crontab = read(f"0 5 * * * {user} /opt/poll\n".encode(), "/var/spool/cron/crontabs/anna")
+
+    (line,) = crontab.lines
+    assert (line.kind, line.command, line.user, line.never_ran) == ("entry", f"{user} /opt/poll", None, None)
+    assert "(--system)" in line.warnings[0]
+    assert "cron takes it for the name of a command" in crontab.notes[0]
 
 
 def test_a_person_says_which() -> None:
@@ -124,11 +226,3 @@ def test_refused_in_a_system_crontab(source: str, field: str, says: str) -> None
     assert line.reason is not None
     assert line.reason.field == field
     assert says in str(line.reason)
-
-
-@pytest.mark.parametrize("user", ["root", "www-data", "nobody"])
-def test_a_users_command_that_looks_like_a_user(user: str) -> None:
-    (line,) = read(f"0 5 * * * {user} /opt/poll\n".encode(), "tab", form="user").lines
-
-    assert line.kind == "refused"
-    assert "--system" in str(line.reason)

@@ -203,7 +203,7 @@ def test_to_debians_cron_saturday_to_sunday_is_no_day() -> None:
 
     assert "sat-sun runs backwards, which matches nothing" in reason(line)
     assert line.reason is not None
-    assert line.reason.example == "0 0 * * 6-7 /usr/local/bin/backup"
+    assert line.reason.example == "0 0 * * 6-7 x"
 
 
 @pytest.mark.parametrize(
@@ -299,23 +299,78 @@ def test_cron_has_no_continuation_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("source", "example"),
     [
-        "* * * 0 * root x",
-        "0 0 31 2 60 x",
-        "60 * * * * -n x",
-        "60 * * * * * x",
-        "60 5#2 * * * x",
-        "60 5-1 * * * x",
-        "* * * * %",
+        ("0 0-24 * * * x", "0 0-23 * * * x"),
+        ("1-70 * * * * x y", "1-59 * * * * x y"),
+        ("0-60 * * * * x", "0-59 * * * * x"),
+        ("0 0 0-31 * * x", "0 0 1-31 * * x"),
+        ("*/0 * * * * x", "* * * * * x"),
+        ("60 * * * * x", "0 * * * * x"),
+        ("0 24 * * * x", "0 0 * * * x"),
+        ("5/15 * * * * x", "5-59/15 * * * * x"),
+        ("0\t0 * january *  x", "0\t0 * jan *  x"),
+        ("0 22-6 * * * x", "0 22-23,0-6 * * * x"),
+        ("0 5 * * /opt/poll -x", "0 5 * * * /opt/poll -x"),
+        ("0\u00a06 * * * /opt/x", "0 6 * * * /opt/x"),
+        ("@Daily x", "@daily x"),
+        ("@every_5_minutes x", "*/5 * * * * x"),
+        ("@every_minute x", "* * * * * x"),
+        ("@2hours x", "0 */2 * * * x"),
+        ("@quarterly x", "0 0 1 1,4,7,10 * x"),
+        ("export A=b", "A=b"),
+        ("MAILTO: anna", "MAILTO=anna"),
+        ("A='b' # c", "A='b'"),
+        ('A="b c', 'A="b c"'),
+        ("// every night", "# // every night"),
     ],
 )
-def test_an_example_is_not_another_line_that_is_refused(source: str) -> None:
+def test_an_example_is_what_was_meant(source: str, example: str) -> None:
     for cron in BOTH:
         line = the_line(source, cron)
         assert line.reason is not None
-        assert line.reason.example is not None
-        assert the_line(line.reason.example, cron).kind == "entry"
+        assert line.reason.example == example
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "0 8-24 * * * x",
+        "0 24 * * 1 x",
+        "5-60 * * * * x",
+        "0 0 0 * * x",
+        "0 0 31 2 * x",
+        "0 0 * * 8 x",
+        "1- * * * * x",
+        "* * * *",
+        "0 5 * * * ",
+        "@every_7_minutes x",
+        "@often x",
+        "{{ minute }} 5 * * * x",
+        "every monday 09:00 x",
+        "*-*-* 04:00:00 x",
+        "A='b' c",
+        "60 60 * * * x",
+        "* * * 0 * root x",
+        "60 5-1 * * * x",
+        "0 0-24 * * * %in",
+    ],
+)
+def test_where_nobody_knows_what_was_meant_there_is_no_example(source: str) -> None:
+    for cron in BOTH:
+        line = the_line(source, cron)
+        assert line.reason is not None
+        assert line.reason.example is None
+
+
+@pytest.mark.parametrize(
+    ("source", "column"),
+    [("31 0 31 2 * x", 6), ("  5 22-6 * * * x 22-6", 5), ("5-1\t5-1 * * * x", 1), ("0 0  * * 5-1 x 5-1", 10)],
+)
+def test_the_column_is_that_of_the_field(source: str, column: int) -> None:
+    line = the_line(source)
+    assert line.reason is not None
+    assert line.reason.where == f"tab:1:{column}"
 
 
 @pytest.mark.parametrize("command", ["%", "%in", "% %"])

@@ -49,6 +49,8 @@ def test_to_debians_cron_a_missing_newline_spoils_the_file(path: str) -> None:
     assert b.never_ran is not None
     assert "it would run 'b', at 05:00 every day" in b.never_ran
     assert "add one" in str(b.reason)
+    assert b.reason is not None
+    assert b.reason.where == f"{path}:2:{len(b.source) + 1}"
 
 
 def test_to_cronie_a_line_without_newline_is_none() -> None:
@@ -119,3 +121,42 @@ def test_cronie_ignores_a_users_file_with_much_comment() -> None:
     (*_, entry) = read(b"# much\n" * 5_000 + b"* * * * * x\n", "tab", cron="cronie").lines
     assert entry.never_ran is not None
     assert "bytes of comments" in entry.never_ran
+
+
+def test_a_line_that_is_not_carried_over_is_ignored_with_its_file() -> None:
+    """Debian's cron would start it, but for the bad one."""
+    lines = read(b"0 5 * * * \n60 * * * * b\n", "tab").lines
+    assert [line.kind for line in lines] == ["refused", "refused"]
+    assert lines[0].never_ran is not None
+    assert "ignores the whole file" in lines[0].never_ran
+
+
+@pytest.mark.parametrize(
+    ("data", "debian", "cronie"),
+    [
+        (b"0 1 * * * /bin/a\0b\n", "bad minute", None),
+        (b"0 1 * * * a\0 1 2 * * * b\n", None, None),
+        (b"0 1 * * * a\0\n", None, None),
+        (b"0 1 * * * a\0# b\n", None, None),
+        (b"0\0 1 * * * a\n", None, "bad minute"),
+        (b"A=b\0 C=d\n", None, None),
+        (b"\0\n", "bad minute", "bad minute"),
+        (b"0 1 * * *\0a\n", None, "bad day-of-week"),
+        (b"@daily a\0b\n", "bad minute", None),
+        (b"@daily\0a\n", "bad minute", None),
+    ],
+)
+def test_a_byte_0_begins_another_line(data: bytes, debian: str | None, cronie: str | None) -> None:
+    """Which may be a bad one, and is in most files."""
+    for cron, says in (("debian", debian), ("cronie", cronie)):
+        crontab = read(data + b"0 5 * * * c\n", "tab", form="user", cron=cron)  # type: ignore[arg-type]
+        zero, good = crontab.lines
+        assert zero.kind == "refused"
+        assert (zero.never_ran is None) == (says is None), zero.never_ran
+        assert says is None or says in (zero.never_ran or "")
+        assert (good.never_ran is None) == (says is None or cron == "cronie"), good.never_ran
+
+
+def test_a_byte_0_in_a_comment_is_nothing() -> None:
+    comment, entry = read(b"# a\0b\n0 5 * * * c\n", "tab").lines
+    assert (comment.kind, entry.kind, entry.never_ran) == ("comment", "entry", None)
