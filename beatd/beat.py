@@ -35,6 +35,7 @@ from beatd.logs import get_logger, quieten
 from beatd.migrate import importing
 from beatd.migrate.celery_beat import app as apps
 from beatd.migrate.celery_beat.entries import KIND
+from beatd.migrate.celery_beat.foreign import refuse_foreign
 from beatd.migrate.importing import Import
 from beatd.operations.context import Context
 from beatd.redaction import redact
@@ -46,8 +47,9 @@ log = get_logger()
 #: What a worker loads to report what becomes of runs.
 _PLUGIN = "beatd.worker.plugin"
 
-#: A setting of the app that is beatd's own matter: to leave out what cannot be carried over.
-_PARTIAL = "beatd_partial"
+#: Settings of the app that are of the scheduler's alone: to leave out what cannot be carried over, and what
+#: goes before the names of new entries.
+_PARTIAL, _PREFIX = "beatd_partial", "beatd_prefix"
 
 #: How often entries are compared anew where another beat was quicker.
 _TRIES = 5
@@ -102,11 +104,11 @@ class Scheduler(beat.Scheduler):  # type: ignore[misc]
 
     @property
     def info(self) -> str:
-        """For beat's banner."""
+        """For beat's banner. It comes before beat's log is set up: what is wrong is told when it starts."""
         try:
             url = self._loaded.settings.database.url
-        except BeatdError as error:
-            _end(str(error).splitlines())
+        except BeatdError:
+            return "    . db -> not known"
         return f"    . db -> {redact(url)}"
 
     @cached_property
@@ -136,18 +138,33 @@ class Scheduler(beat.Scheduler):  # type: ignore[misc]
     def _compare(self, context: Context) -> Import:
         with context.database.read() as transaction:
             now = context.database.now(transaction)
-        return importing.compare(
-            context,
-            apps.read(self.app, now),
-            sources=[(KIND, apps.source_of(self.app))],
-            prune=True,
-            partial=bool(self.app.conf.get(_PARTIAL)),
-        )
+        reading, source = apps.read(self.app, now), (KIND, apps.source_of(self.app))
+        refuse_foreign(context, reading, [source])
+        try:
+            return importing.compare(
+                context,
+                reading,
+                sources=[source],
+                prune=True,
+                prefix=str(self.app.conf.get(_PREFIX) or ""),
+                partial=bool(self.app.conf.get(_PARTIAL)),
+            )
+        except InvalidInput as error:
+            raise InvalidInput([*map(_as_settings_say, error.findings)]) from error
 
     def _close_database(self) -> None:
         database, self._database = self._database, None
         if database is not None:
             database.close()
+
+
+def _as_settings_say(finding: FieldError) -> FieldError:
+    """With the ways out that an app has: a setting where a command has an option."""
+    example = finding.example
+    if example is not None and example.startswith("--prefix"):
+        example = f"app.conf.{_PREFIX} = 'proj-'"
+    problem = f"{finding.problem} (app.conf.{_PARTIAL} = True leaves out what cannot be)"
+    return FieldError(finding.field, finding.value, problem, example=example, where=finding.where)
 
 
 def _load(app: Any) -> Loaded:
@@ -157,7 +174,13 @@ def _load(app: Any) -> Loaded:
     options = {key: value for key, value in _from_app(app) if key not in loaded.origins}
     if "celery.reports" not in {*loaded.origins, *options} and not _reports(app):
         options["celery.reports"] = False
-    return config.load(options=options)
+    try:
+        return config.load(options=options)
+    except InvalidInput as error:
+        places = {key: f"app.conf.{name.lower()}" for name, key in config.VARIABLES.items() if key in options}
+        raise InvalidInput(
+            [finding.at(places.get(finding.field, finding.where or "")) for finding in error.findings]
+        ) from error
 
 
 def _from_app(app: Any) -> Iterable[tuple[str, Any]]:
@@ -165,8 +188,9 @@ def _from_app(app: Any) -> Iterable[tuple[str, Any]]:
     for name in sorted(name for name in app.conf if isinstance(name, str) and name.startswith("beatd_")):
         if name in known:
             yield known[name], app.conf[name]
-        elif name != _PARTIAL:
-            problem = f"beatd has no such setting{did_you_mean(nearest(name, [*known, _PARTIAL]))}"
+        elif name not in (_PARTIAL, _PREFIX):
+            near = nearest(name, [*known, _PARTIAL, _PREFIX])
+            problem = f"beatd has no such setting{did_you_mean(near)}"
             raise InvalidInput([FieldError(name, "…", problem)])
 
 
@@ -197,7 +221,19 @@ def _tell(done: Import) -> None:
 
 
 def _end(lines: Iterable[str]) -> NoReturn:
-    """By beat's own logger, which is heard at every level, and in its log file."""
+    """By beat's own logger, which is heard at every level, and in its log file; on standard error where there
+    is no log."""
     for line in lines:
-        beat.logger.log(logging.CRITICAL, "beatd: %s", line)
+        if _is_heard(beat.logger):
+            beat.logger.log(logging.CRITICAL, "beatd: %s", line)
+        else:
+            sys.stderr.write(f"beatd: {line}\n")
     raise SystemExit(1)
+
+
+def _is_heard(logger: logging.Logger | None) -> bool:
+    while logger is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from celery import Celery
 
 from beatd.beat import Scheduler, _load
 from beatd.config import Settings
+from beatd.operations import entries
+from beatd.operations.context import Context
 from beatd.store import schema
 from beatd.store.engine import Database
 
@@ -80,7 +85,8 @@ def test_workers_report_that_load_the_plugin(
         ({"beatd_broker_url": "nothing://"}, "kombu has no such transport"),
         (
             {"beat_schedule": {"half": {"task": "t", "schedule": 0.5}}},
-            "proj beat_schedule['half']: schedule:",
+            "proj beat_schedule['half']: schedule: 'every 0.5 seconds': only whole seconds are counted "
+            "(app.conf.beatd_partial = True leaves out what cannot be); for example",
         ),
     ],
 )
@@ -99,6 +105,51 @@ def test_the_banner_shows_the_database_without_its_password() -> None:
     app = _app(beatd_database_url="postgresql://beatd:secret@db.example.com/beatd")
     shown = Scheduler(app=app, lazy=True).info
     assert shown == "    . db -> postgresql+psycopg://beatd:***@db.example.com/beatd"
+
+
+def test_the_banner_leaves_what_is_wrong_to_the_start() -> None:
+    """It is printed before the log is set up."""
+    assert Scheduler(app=_app(beatd_batch=7), lazy=True).info == "    . db -> not known"
+
+
+def test_without_a_log_it_is_told_on_standard_error(tmp_path: Path) -> None:
+    (tmp_path / "proj.py").write_text(
+        "import logging\nfrom celery import Celery, signals\napp = Celery('proj')\n"
+        "app.conf.beatd_database_url = 'oracle://db/shop'\n"
+        "@signals.setup_logging.connect\ndef nothing(**_): pass\n"
+    )
+    command = [sys.executable, "-m", "celery", "-A", "proj", "beat", "-S", "beatd.beat:Scheduler"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("beatd: app.conf.beatd_database_url: database.url: 'oracle://db/shop'")
+    assert "the database must be one of sqlite:///PATH" in line
+
+
+def test_names_that_are_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By an entry that was made by hand."""
+    app = _app(beat_schedule={"whole": {"task": "t", "schedule": 3600}})
+    settings = _settings(app)
+    with closing(Database.configured(settings.database, create=True)) as database:
+        schema.upgrade(database)
+        context = Context.of(settings, database, "somebody", "cli")
+        entries.add(context, "whole", {"every": "5m", "shell": "true"})
+    with caplog.at_level(logging.CRITICAL), pytest.raises(SystemExit):
+        Scheduler(app=app)
+    assert caplog.messages[-1].endswith("for example \"app.conf.beatd_prefix = 'proj-'\"")
+    app.conf.beatd_prefix = "proj-"
+    Scheduler(app=app).close()
+    assert sorted(_names(tmp_path)) == ["proj-whole", "whole"]
+
+
+def test_an_app_of_another_project_ends_before_it_removes_anything(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Scheduler(app=_app(beat_schedule={"a": {"task": "t", "schedule": 3600}})).close()
+    with caplog.at_level(logging.CRITICAL), pytest.raises(SystemExit):
+        Scheduler(app=_app(beat_schedule={"b": {"task": "u", "schedule": 3600}}))
+    assert "source: 'proj': none of the entries that came from it (a)" in caplog.messages[-1]
+    assert _names(tmp_path) == ["a"]
 
 
 def test_one_entry_may_be_left_out_if_that_is_wanted(

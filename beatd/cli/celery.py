@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from beatd import clock, config
+from beatd.cli.context import context_of
 from beatd.cli.migration import (
     DryRunOption,
     PartialOption,
@@ -90,8 +91,11 @@ def import_(
     """Make an entry of each of beat's. Again, it changes what changed there."""
     state: State = ctx.obj
     reading, source = _read(state, celery_app, database, queue, timezone)
+    sources = [*dict.fromkeys([source, *reading.keys])]
+    if prune:
+        celery_beat.refuse_foreign(context_of(state), reading, sources)
     run_import(
-        state, reading, [source], prune=prune, prefix=prefix, partial=partial, dry_run=dry_run, json=json
+        state, reading, sources, prune=prune, prefix=prefix, partial=partial, dry_run=dry_run, json=json
     )
 
 

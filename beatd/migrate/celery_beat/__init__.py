@@ -7,6 +7,7 @@ from datetime import datetime
 
 from beatd.migrate.celery_beat import app, tables
 from beatd.migrate.celery_beat.entries import KIND
+from beatd.migrate.celery_beat.foreign import refuse_foreign as refuse_foreign
 from beatd.migrate.found import Reading
 
 #: A kind of source and the one among them, as origins have them.

@@ -40,8 +40,9 @@ def reading(
 def _notes(found: Sequence[Found]) -> Iterator[str]:
     held = [one.names[0] for one in found if one.options.get("dst_fold")]
     if held:
+        have = "has" if len(held) == 1 else "have"
         yield (
-            f"{len(held)} of them {'has' if len(held) == 1 else 'have'} dst_fold = first: when the clock is set back, Celery runs nothing in "
+            f"{len(held)} of them {have} dst_fold = first: when the clock is set back, Celery runs nothing in "
             "the hour that comes again, nor do they; beatd entry set NAME --dst-fold both changes that"
         )
 
