@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -17,15 +20,17 @@ from beatd.cli.crontab_verify import run as run_verify
 from beatd.cli.migration import DryRunOption, PartialOption, PrefixOption, PruneOption, run_import
 from beatd.cli.output import JsonOption, print_json
 from beatd.cli.state import State
-from beatd.errors import FieldError
+from beatd.errors import FieldError, NotFound
 from beatd.migrate import importing
 from beatd.migrate.crontab.crons import Cron, Form
 from beatd.migrate.crontab.dialects import DIALECTS
 from beatd.migrate.crontab.entries import KIND, Taking, source_of
 from beatd.migrate.crontab.exporter import export as exported
+from beatd.migrate.crontab.exporter import is_export
 from beatd.migrate.crontab.installed import installed_cron
 from beatd.migrate.crontab.sayable import Target
-from beatd.migrate.crontab.tabs import Rules, Tabs, read_tabs
+from beatd.migrate.crontab.tabs import Rules, Tabs, read_tabs, without_missing
+from beatd.migrate.found import Source
 from beatd.migrate.machine import local_zone
 from beatd.operations import entries
 from beatd.operations.context import Offline
@@ -66,7 +71,22 @@ _RunPartsOption = Annotated[
         "--run-parts", metavar="folder|scripts", help="A folder of scripts: one entry, or one for each."
     ),
 ]
-
+_AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-cron-tz",
+        help="Take lines of a CRON_TZ that cronie drops in the hour that the machine's clock repeats: they "
+        "run here.",
+    ),
+]
+_HostOption = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        metavar="NAME|any",
+        help="At whose boots @reboot runs: this machine's if the file is its cron's, else any's.",
+    ),
+]
 
 _CRON_GOES_ON = (
     "cron still runs these lines: take them out of it when beatd is to run them (beatd up --shadow tries it "
@@ -91,12 +111,15 @@ def check(
     queue: _QueueOption = None,
     prefix: PrefixOption = "",
     run_parts: _RunPartsOption = "folder",
+    accept_cron_tz: _AcceptOption = False,
+    host: _HostOption = None,
     json: JsonOption = False,
 ) -> None:
     """Say what each line of a crontab is, what it would become, when that would fire, and what is odd about
     it. Nothing is stored. Ends with 1 if any line would be lost or mean something else."""
     state: State = ctx.obj
-    tabs = _read(files, _rules(system, user, cron, dialect), _taking(timezone, queue, run_parts))
+    taking = _taking(timezone, queue, run_parts, accept_cron_tz, host)
+    tabs = _read(files, _rules(system, user, cron, dialect), taking)
     rows = importing.check(Offline.of(state.settings), tabs.reading, clock.wall(), prefix=prefix)
     report = Report(tabs, rows)
     if json:
@@ -119,6 +142,8 @@ def import_(
     queue: _QueueOption = None,
     prefix: PrefixOption = "",
     run_parts: _RunPartsOption = "folder",
+    accept_cron_tz: _AcceptOption = False,
+    host: _HostOption = None,
     dry_run: DryRunOption = False,
     prune: PruneOption = False,
     partial: PartialOption = False,
@@ -126,11 +151,14 @@ def import_(
 ) -> None:
     """Make an entry of every line of crontabs that runs something. Again, it changes what changed in them."""
     state: State = ctx.obj
-    tabs = _read(files, _rules(system, user, cron, dialect), _taking(timezone, queue, run_parts))
-    sources = [(KIND, source) for source in _sources(state, files, tabs)]
+    taking = _taking(timezone, queue, run_parts, accept_cron_tz, host)
+    tabs = _read(files, _rules(system, user, cron, dialect), taking)
+    earlier = _earlier(state)
+    tabs = without_missing(tabs, earlier, prune=prune)
+    sources = [(KIND, source) for source in _sources(files, tabs, earlier)]
     done = run_import(
         state,
-        tabs.reading,
+        replace(tabs.reading, exported=_exported(tabs)),
         sources,
         prune=prune,
         prefix=prefix,
@@ -170,6 +198,10 @@ def export(
         now=clock.wall(),
     )
     found = entries.find(context, patterns or [])
+    # a crontab without a line would take all of them from whoever puts it in the place of his own
+    for pattern in patterns or ["*"]:
+        if not entries.find(context, [pattern]):
+            raise NotFound("entry", pattern)
     crontab = exported(found, target)
     _write(crontab.text)
     if crontab.unsaid:
@@ -224,7 +256,7 @@ def verify(
     """Work out when cron starts each line, by cron's own rules, and compare with when its entry fires. Ends
     with 1 if anything differs."""
     state: State = ctx.obj
-    taking = _taking(timezone, None, "folder")
+    taking = _taking(timezone, None, "folder", accept_cron_tz=True)
     asked = Asked(
         tabs=_read(files, _rules(system, user, cron, dialect), taking),
         machine=parse_zone(taking.timezone),
@@ -240,15 +272,21 @@ def verify(
     run_verify(state, asked)
 
 
-def _sources(state: State, files: list[Path], tabs: Tabs) -> set[str]:
+def _sources(files: list[Path], tabs: Tabs, earlier: Mapping[str, int]) -> set[str]:
     """What was read, and what was imported earlier from a folder that is named, and is gone from there."""
-    sources = {source_of(tab.crontab.path) for tab in tabs.tabs}
     folders = {source_of(str(path)) for path in files if path.is_dir()}
-    if folders:
-        origins = [entry.origin for entry in entries.find(context_of(state)) if entry.origin]
-        earlier = {origin.source for origin in origins if origin.kind == KIND}
-        sources |= {source for source in earlier if str(Path(source).parent) in folders}
-    return sources
+    sources = {source for source in earlier if str(Path(source).parent) in folders}
+    return sources | {source_of(tab.crontab.path) for tab in tabs.tabs} | set(tabs.missing)
+
+
+def _earlier(state: State) -> Mapping[str, int]:
+    """The files from which entries were imported, and how many are there of each."""
+    origins = [entry.origin for entry in entries.find(context_of(state)) if entry.origin]
+    return Counter(origin.source for origin in origins if origin.kind == KIND)
+
+
+def _exported(tabs: Tabs) -> frozenset[Source]:
+    return frozenset((KIND, source_of(tab.crontab.path)) for tab in tabs.tabs if is_export(tab.crontab))
 
 
 def _read(files: list[Path], rules: Rules, taking: Taking) -> Tabs:
@@ -275,7 +313,10 @@ def _rules(system: bool, user: bool, cron: str | None, dialect: str | None) -> R
     """Raises FieldError."""
     if system and user:
         raise FieldError(
-            "system", True, "a crontab is a system's or a user's; give one of --system and --user"
+            "form",
+            "--system --user",
+            "a crontab is a system's or a user's: give one of them",
+            example="--user",
         )
     form: Form | None = "system" if system else "user" if user else None
     return Rules(
@@ -288,10 +329,16 @@ def _cron(cron: str | None) -> Cron:
     return installed_cron() if cron is None else cast(Cron, parse_choice(cron, ("debian", "cronie"), "cron"))
 
 
-def _taking(timezone: str | None, queue: str | None, run_parts: str) -> Taking:
+def _taking(
+    timezone: str | None,
+    queue: str | None,
+    run_parts: str,
+    accept_cron_tz: bool = False,
+    host: str | None = None,
+) -> Taking:
     """Raises FieldError."""
-    kind = parse_choice(run_parts, ("folder", "scripts"), "run_parts")
-    return Taking(_zone(timezone), queue, cast(Literal["folder", "scripts"], kind))
+    kind = cast(Literal["folder", "scripts"], parse_choice(run_parts, ("folder", "scripts"), "run_parts"))
+    return Taking(_zone(timezone), queue, kind, accept_cron_tz=accept_cron_tz, host=host)
 
 
 def _zone(timezone: str | None) -> str:

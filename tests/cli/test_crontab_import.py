@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,14 @@ def test_importing_again_changes_what_changed_and_prunes_on_request(beatd: Beatd
     beatd("crontab", "import", "tab")
     (beatd.home / "tab").write_text("# Nightly dump\n0 4 * * * dump\n@daily new\n")
     document = beatd.json("crontab", "import", "tab")
-    assert document["totals"] == {"added": 1, "changed": 1, "removed": 0, "unchanged": 0, "refused": 0}
+    assert document["totals"] == {
+        "added": 1,
+        "changed": 1,
+        "removed": 0,
+        "unchanged": 0,
+        "left": 1,
+        "refused": 0,
+    }
     assert names(beatd) == ["beat", "new", "nightly-dump"]
     assert beatd.json("crontab", "import", "tab", "--prune")["totals"]["removed"] == 1
     assert names(beatd) == ["new", "nightly-dump"]
@@ -90,9 +98,22 @@ def test_a_file_that_is_gone_from_its_folder_is_pruned(beatd: Beatd) -> None:
         "changed": 0,
         "removed": 1,
         "unchanged": 1,
+        "left": 0,
         "refused": 0,
     }
     assert names(beatd) == ["beat", "nightly-dump", "one"]
+
+
+def test_a_file_that_is_gone_is_pruned_when_that_is_asked_for(beatd: Beatd) -> None:
+    beatd("crontab", "import", "tab")
+    (beatd.home / "tab").unlink()
+    refused = beatd("crontab", "import", "tab", status=2).stderr
+    assert "cannot be read: No such file or directory; 2 of the entries came from it: --prune" in refused
+    assert "cannot be read" in beatd("crontab", "import", "other", "--prune", status=2).stderr
+    done = beatd("crontab", "import", "tab", "--prune")
+    assert f"{beatd.home}/tab: there is no such file any more" in done.stderr
+    assert "nothing is left in it: all 2 entries that came from it are removed" in done.stderr
+    assert names(beatd) == []
 
 
 def test_one_bad_line_keeps_all_out(beatd: Beatd) -> None:
@@ -134,6 +155,53 @@ def test_there_and_back(beatd: Beatd) -> None:
         beatd("entry", "remove", name)
     beatd("crontab", "import", "-", "--cron", "debian", input=out)
     assert beatd.json("export") == before
+
+
+def test_an_export_is_not_imported_beside_what_it_came_from(beatd: Beatd) -> None:
+    beatd("crontab", "import", "tab")
+    (beatd.home / "back").write_text(beatd("crontab", "export").stdout)
+    refused = beatd("crontab", "import", "back", status=2).stderr
+    assert f"'nightly-dump (from {beatd.home}/tab)': does this at the same times already" in refused
+    assert names(beatd) == ["beat", "nightly-dump"]
+
+
+def test_another_files_name_is_told_apart(beatd: Beatd) -> None:
+    for user in ("alice", "bob"):
+        (beatd.home / user).write_text("0 3 * * * /opt/backup.sh\n")
+        told = beatd("crontab", "import", user).stdout
+    assert "does the same at the same times: both will run" in " ".join(told.split())
+    assert len(names(beatd)) == 2
+
+
+@pytest.mark.parametrize("pattern", ["nosuch", "nosuch*"])
+def test_an_export_of_nothing_is_an_error(beatd: Beatd, pattern: str) -> None:
+    """`crontab -` would take it for the whole crontab."""
+    for patterns in ([pattern], []):
+        done = beatd("crontab", "export", *patterns, status=2)
+        assert (done.stdout, done.stderr) == ("", f"beatd: no entry {(patterns or ['*'])[0]!r}\n")
+    beatd("crontab", "import", "tab")
+    assert beatd("crontab", "export", "beat", pattern, status=2).stdout == ""
+
+
+def test_at_the_boots_of_one_machine(beatd: Beatd) -> None:
+    beatd("crontab", "import", "-", input="@reboot here\n")
+    assert beatd.json("entry", "show", "here")["options"]["host"] == socket.gethostname()
+    out = beatd("crontab", "export").stdout
+    assert "machine" not in out
+    beatd("crontab", "import", "-", "--host", "db1", input="@reboot here\n")
+    assert beatd.json("entry", "show", "here")["options"]["host"] == "db1"
+    beatd("crontab", "import", "-", "--host", "any", input="@reboot here\n")
+    assert "host" not in beatd.json("entry", "show", "here")["options"]
+
+
+def test_a_time_that_cronie_drops_is_accepted_on_request(beatd: Beatd) -> None:
+    (beatd.home / "tab").write_text("CRON_TZ=Asia/Kolkata\n0 7 * * * x\n")
+    asked = ["tab", "--cron", "cronie", "--timezone", "Europe/Berlin"]
+    assert "the hour that the machine's clock" in beatd("crontab", "import", *asked, status=2).stderr
+    beatd("crontab", "check", *asked, status=1)
+    beatd("crontab", "check", *asked, "--accept-cron-tz")
+    beatd("crontab", "import", *asked, "--accept-cron-tz")
+    assert names(beatd) == ["x"]
 
 
 def test_what_cron_cannot_say(beatd: Beatd) -> None:

@@ -11,25 +11,31 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
+from beatd import clock
 from beatd.errors import FieldError
 from beatd.migrate.command_names import command_name
-from beatd.migrate.crontab.cron_tz import changes_of
+from beatd.migrate.crontab.cron_tz import changes_of, dropped
 from beatd.migrate.crontab.crons import Cron
 from beatd.migrate.crontab.installed import anacron_is_installed
 from beatd.migrate.crontab.model import Crontab, Line
 from beatd.migrate.crontab.run_parts import RunParts, run_parts_of, scripts_of
-from beatd.migrate.crontab.users import owner_of, queue_of
+from beatd.migrate.crontab.users import is_this_machines, owner_of, queue_of
 from beatd.migrate.found import Found, Origin, Reading
 from beatd.migrate.machine import has_user
 
 KIND = "crontab"
 #: How a file that came by standard input is called.
 STDIN = "stdin"
+
+#: Said in the place of a machine's name: every machine's boots.
+ANY_HOST = "any"
 
 _REBOOT = "@reboot"
 _EVERY = "@every "
@@ -39,13 +45,17 @@ _EVERY = "@every "
 class Taking:
     """How lines are to be taken: the zone of those for which none is in force, the queue of those that name
     no user, and whether a folder of scripts is one entry or one for each of them. `dialect` is that of the
-    scheduler that they were written for, if it is none of the crons.
+    scheduler that they were written for, if it is none of the crons. `accept_cron_tz` takes lines that cronie
+    drops in the hour that the machine's clock repeats. `host` is the machine at whose boots lines run, `any`
+    for every one's; None: this one's where the file is its own.
     """
 
     timezone: str
     queue: str | None = None
     run_parts: Literal["folder", "scripts"] = "folder"
     dialect: str | None = None
+    accept_cron_tz: bool = False
+    host: str | None = None
 
 
 def read_entries(crontab: Crontab, taking: Taking) -> Reading:
@@ -96,9 +106,18 @@ def readable(text: str) -> str:
 
 
 def _of_line(crontab: Crontab, line: Line, taking: Taking) -> Reading:
+    differs = _dropped(crontab, line, taking)
+    if differs and not taking.accept_cron_tz:
+        return Reading(refused=(differs,))
     command = line.command or ""
     parts = run_parts_of(command)
-    warnings = (*_never_ran(line), *line.warnings, *_zone_warnings(line, taking), *_user_warnings(line))
+    warnings = (
+        *_never_ran(line),
+        *line.warnings,
+        *_zone_warnings(line, taking, differs),
+        *_host_warnings(crontab, line, taking),
+        *_user_warnings(line),
+    )
     found = partial(_found, crontab, line, taking)
     if parts is None:
         return Reading((found(command_name(command), command, warnings),))
@@ -152,7 +171,7 @@ def _options(
 ) -> dict[str, Any]:
     options: dict[str, Any] = {
         "description": comment,
-        **_schedule(line, taking),
+        **_schedule(crontab, line, taking),
         "shell": command,
         "environment": "cron",
         "env": environment(crontab.cron, line) or None,
@@ -163,11 +182,11 @@ def _options(
     return {key: value for key, value in options.items() if value is not None}
 
 
-def _schedule(line: Line, taking: Taking) -> dict[str, Any]:
+def _schedule(crontab: Crontab, line: Line, taking: Taking) -> dict[str, Any]:
     """With what becomes of fires that are missed; a boot is never missed, and no time of day in any zone."""
     schedule = line.schedule or ""
     if schedule == _REBOOT:
-        return {"cron": schedule}
+        return {"cron": schedule, "host": _host(crontab, taking)}
     jitter = f"{line.random_delay}m" if line.random_delay else None
     policies = {"jitter": jitter, "misfire": "skip"}
     if schedule.startswith(_EVERY):
@@ -176,11 +195,19 @@ def _schedule(line: Line, taking: Taking) -> dict[str, Any]:
     return {"cron": schedule, "timezone": line.timezone or taking.timezone, **changes, **policies}
 
 
+def _host(crontab: Crontab, taking: Taking) -> str | None:
+    """A crontab is one machine's: where it is this one's, so are the boots."""
+    if taking.host is not None:
+        return None if taking.host == ANY_HOST else taking.host
+    return socket.gethostname() if is_this_machines(source_of(crontab.path)) else None
+
+
 def _changes_of(line: Line, taking: Taking) -> dict[str, str]:
     """How a time that a clock's change skips or repeats is taken, where cronie's CRON_TZ is in force."""
-    if line.timezone is None or taking.dialect:
+    schedule = line.schedule or ""
+    if line.timezone is None or taking.dialect or schedule.startswith((_REBOOT, _EVERY)):
         return {}
-    return changes_of(line.schedule or "", line.timezone, taking.timezone)
+    return changes_of(schedule, line.timezone, taking.timezone)
 
 
 def environment(cron: Cron, line: Line) -> dict[str, str]:
@@ -189,15 +216,44 @@ def environment(cron: Cron, line: Line) -> dict[str, str]:
     return {name: value for name, value in line.environment.items() if name not in never}
 
 
-def _zone_warnings(line: Line, taking: Taking) -> tuple[str, ...]:
-    said = _schedule(line, taking)
+def _dropped(crontab: Crontab, line: Line, taking: Taking) -> FieldError | None:
+    """What is refused of a line that would run here at a time at which cronie drops it."""
+    if line.timezone is None or taking.dialect or (line.schedule or _REBOOT).startswith((_REBOOT, _EVERY)):
+        return None
+    changes = _changes_of(line, taking)
+    at = dropped(line.schedule or "", line.timezone, taking.timezone, changes, clock.wall())
+    if at is None:
+        return None
+    local = at.astimezone(ZoneInfo(line.timezone))
+    problem = (
+        f"in the hour that the machine's clock ({taking.timezone}) repeats, cronie starts nothing that has a "
+        f"fixed time in another zone, and here it runs: first on {local:%Y-%m-%d} at {local:%H:%M}; "
+        "take another time, or accept it with --accept-cron-tz"
+    )
+    column = len(line.source) - len(line.source.lstrip(" \t")) + 1
+    return FieldError("CRON_TZ", line.timezone, problem, where=f"{where(crontab, line)}:{column}")
+
+
+def _zone_warnings(line: Line, taking: Taking, differs: FieldError | None) -> tuple[str, ...]:
+    warnings = (f"accepted: {differs.problem.rpartition('; ')[0]}",) if differs else ()
+    said = _changes_of(line, taking)
     if "dst_gap" not in said:
-        return ()
+        return warnings
     twice = "runs twice what comes twice" if said["dst_fold"] == "both" else "runs once what comes twice"
     return (
+        *warnings,
         f"when the clock of CRON_TZ={line.timezone} changes, cronie makes up for nothing that is skipped, "
         f"and {twice}; so it is here (dst_gap, dst_fold)",
     )
+
+
+def _host_warnings(crontab: Crontab, line: Line, taking: Taking) -> tuple[str, ...]:
+    if line.schedule != _REBOOT or taking.host is not None:
+        return ()
+    host = _host(crontab, taking)
+    if host is None:
+        return ("at the boots of every machine with a scheduler; --host NAME for those of one",)
+    return (f"at the boots of this machine, {host}; --host any for every machine's",)
 
 
 def mailto(line: Line) -> str | None:

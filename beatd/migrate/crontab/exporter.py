@@ -14,11 +14,14 @@ from beatd.errors import FieldError
 from beatd.migrate.crontab import lines
 from beatd.migrate.crontab.crons import CALLED
 from beatd.migrate.crontab.entries import KIND, environment, readable
-from beatd.migrate.crontab.model import Line
+from beatd.migrate.crontab.model import Crontab, Line
 from beatd.migrate.crontab.sayable import Sayable, Target, UnsayableError, sayable
 from beatd.migrate.crontab.writing import assignment, command_text
 from beatd.migrate.found import Origin
 from beatd.operations.views import Entry
+
+#: How an export begins: it tells one when it is read again.
+_HEADING = "# the entries of beatd as a "
 
 _ZONE, _DELAY = "CRON_TZ", "RANDOM_DELAY"
 
@@ -54,10 +57,15 @@ def export(entries: Sequence[Entry], target: Target) -> Exported:
         except UnsayableError as reason:
             unsaid[one.name] = str(reason)
     whose = "system" if target.form == "system" else queue.removeprefix("user.") if queue else "user"
-    head = [f"# the entries of beatd as a {readable(whose)} crontab for {CALLED[target.cron]}", ""]
+    head = [f"{_HEADING}{readable(whose)} crontab for {CALLED[target.cron]}", ""]
     tail = [f"# {readable(name)} is not in here: {readable(why)}" for name, why in unsaid.items()]
     text = "\n".join([*head, *writer.lines, *([""] if tail else []), *tail, ""])
     return Exported(text, len(entries) - len(unsaid), unsaid)
+
+
+def is_export(crontab: Crontab) -> bool:
+    """Whether beatd wrote it."""
+    return any(line.source.startswith(_HEADING) for line in crontab.lines[:1])
 
 
 def _one_queue(entries: Iterable[Entry]) -> str | None:

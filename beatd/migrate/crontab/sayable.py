@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -170,7 +171,7 @@ def _schedule(entry: Entry, target: Target, remarks: list[str]) -> tuple[str, bo
         raise UnsayableError(f"cron knows nothing like start_at = {options['start_at']!r}")
     expression = str(options["cron"]).strip()
     if expression == _REBOOT:
-        if "host" in options:
+        if options.get("host", socket.gethostname()) != socket.gethostname():
             remarks.append(f"it is for the machine {options['host']}")
         return expression, False
     return _fields(entry, expression, target, remarks), True

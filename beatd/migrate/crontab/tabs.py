@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,11 +51,14 @@ class Tab:
 
 @dataclass(frozen=True, slots=True)
 class Tabs:
-    """All of them, in the order in which they were named. `refused` are paths that cannot be read."""
+    """All of them, in the order in which they were named. `refused` are paths that cannot be read; `missing`
+    are files that are taken for emptied.
+    """
 
     tabs: tuple[Tab, ...]
     refused: tuple[FieldError, ...] = ()
     notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def reading(self) -> Reading:
@@ -84,6 +87,26 @@ def read_tabs(
             continue
         tabs.append(read_tab(data, STDIN if path == _DASH else str(path), rules, taking))
     return Tabs(tuple(tabs), tuple(refused), tuple(notes))
+
+
+def without_missing(tabs: Tabs, earlier: Mapping[str, int], *, prune: bool) -> Tabs:
+    """With `prune`, a file that is gone is one with nothing left in it; `earlier` says how many entries came
+    of which file. Without, what can be done about it is told.
+    """
+    refused: list[FieldError] = []
+    missing: list[str] = []
+    notes: list[str] = []
+    for finding in tabs.refused:
+        source = source_of(str(finding.value))
+        if not earlier.get(source) or Path(source).exists():
+            refused.append(finding)
+        elif prune:
+            missing.append(source)
+            notes.append(f"{source}: there is no such file any more")
+        else:
+            told = f"{earlier[source]} of the entries came from it: --prune removes them"
+            refused.append(FieldError(finding.field, finding.value, f"{finding.problem}; {told}"))
+    return replace(tabs, refused=tuple(refused), missing=tuple(missing), notes=(*tabs.notes, *notes))
 
 
 def read_tab(data: bytes, path: str, rules: Rules, taking: Taking) -> Tab:

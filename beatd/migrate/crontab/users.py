@@ -13,6 +13,11 @@ _QUEUE = "user."
 #: Folders in which each user has a crontab of his name: of Debian, openSUSE, Fedora and Alpine.
 _SPOOL = re.compile(r"(?:.*/)?(?:var/spool/cron(?:/crontabs|/tabs)?|etc/crontabs)/(?P<user>[^/]+)")
 
+#: The files that the crons read, by their whole paths.
+_READ_BY_CRON = re.compile(
+    r"/etc/(?:crontab|anacrontab|cron\.d/[^/]+|crontabs/[^/]+)|/var/spool/cron/(?:crontabs/|tabs/)?[^/]+"
+)
+
 
 def queue_of(user: str) -> str:
     """The queue that the worker of this user takes, and no other."""
@@ -28,6 +33,11 @@ def owner_of(path: str) -> str | None:
     """Whose crontab lies at this path, where the path says so."""
     found = _SPOOL.fullmatch(path)
     return found["user"] if found and found["user"] not in ("crontabs", "tabs") else None
+
+
+def is_this_machines(path: str) -> bool:
+    """Whether cron of this machine reads it, or it came by standard input as `crontab -l` prints it."""
+    return path == "stdin" or _READ_BY_CRON.fullmatch(path) is not None
 
 
 def is_spool(folder: Path) -> bool:

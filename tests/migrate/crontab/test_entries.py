@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,74 @@ def test_what_cronie_does_when_the_clock_of_its_zone_changes(
     assert "dst_gap" not in one(text, dialect="supercronic", taking=Taking(machine)).options
 
 
+# the machine's zone, CRON_TZ, the schedule, whether cronie drops it in the hour that the machine's repeats
+DROPPED = [
+    # the machine's clock repeats 01:00 to 02:00 UTC on a Sunday of October
+    ("Europe/Berlin", "America/New_York", "0 20 * * *", False),
+    ("Europe/Berlin", "America/New_York", "0 21 * * *", True),
+    ("Europe/Berlin", "Asia/Kolkata", "0 6 * * *", False),
+    ("Europe/Berlin", "Asia/Kolkata", "0,29 6 * * *", False),
+    ("Europe/Berlin", "Asia/Kolkata", "30 6 * * *", True),
+    ("Europe/Berlin", "Asia/Kolkata", "29 7 * * *", True),
+    ("Europe/Berlin", "Asia/Kolkata", "30 7 * * *", False),
+    ("Europe/Berlin", "Asia/Kolkata", "30 6 * * 1-6", False),
+    ("Europe/Berlin", "Asia/Kolkata", "30 6 1-24 * 0", True),
+    ("Europe/Berlin", "Asia/Kolkata", "30 6 * 3 *", False),
+    ("Europe/Berlin", "Asia/Kolkata", "30 6-7/1 25-31 10 *", True),
+    # what follows the clock is started all the same
+    ("Europe/Berlin", "Asia/Kolkata", "*/30 6 * * *", False),
+    ("Europe/Berlin", "Asia/Kolkata", "30 * * * *", False),
+    ("Asia/Kolkata", "Europe/Berlin", "30 2 * * *", False),
+    # both repeat it together: told by dst_fold
+    ("Europe/Paris", "Europe/Berlin", "30 2 * * *", False),
+    ("Australia/Lord_Howe", "UTC", "10 15 * * *", True),
+    ("Australia/Lord_Howe", "UTC", "40 15 * * *", False),
+    ("Europe/Berlin", "Asia/Kolkata", "@reboot", False),
+]
+
+
+@pytest.mark.parametrize(("machine", "zone", "schedule", "is_dropped"), DROPPED)
+def test_a_time_that_cronie_drops_is_refused_until_it_is_accepted(
+    machine: str, zone: str, schedule: str, is_dropped: bool
+) -> None:
+    text = f"CRON_TZ={zone}\n {schedule} x\n"
+    refused = [str(finding) for finding in reading(text, cron="cronie", taking=Taking(machine)).refused]
+    assert [finding.split(": ")[:2] for finding in refused] == [["tab:2:2", "CRON_TZ"]] * is_dropped
+    assert all("--accept-cron-tz" in finding for finding in refused)
+    accepted = one(text, cron="cronie", taking=Taking(machine, accept_cron_tz=True))
+    assert any(warning.startswith("accepted: in the hour") for warning in accepted.warnings) == is_dropped
+    assert reading(text, taking=Taking(machine)).refused == ()
+
+
+# Boots
+
+
+@pytest.mark.parametrize(
+    ("path", "here"),
+    [
+        ("/etc/crontab", True),
+        ("/etc/cron.d/app", True),
+        ("/var/spool/cron/crontabs/root", True),
+        ("/var/spool/cron/root", True),
+        ("stdin", True),
+        ("tab", False),
+        ("/backup/etc/crontab", False),
+        ("/etc/cron.d/old/app", False),
+    ],
+)
+def test_a_machines_own_crontab_is_for_its_boots(path: str, here: bool) -> None:
+    """And that of nobody knows which one for every machine's, as long as nobody says it."""
+    form: Form = "system" if path.startswith("/etc") else "user"
+    command = "root x" if form == "system" else "x"
+    found = one(f"@reboot {command}\n", path, form=form)
+    assert found.options.get("host") == (socket.gethostname() if here else None)
+    assert any(("this machine" if here else "every machine with") in text for text in found.warnings)
+    for host, kept in (("db1", "db1"), ("any", None)):
+        asked = one(f"@reboot {command}\n", path, form=form, taking=Taking("UTC", host=host))
+        assert (asked.options.get("host"), "host" in "".join(asked.warnings)) == (kept, False)
+    assert "host" not in one(f"@daily {command}\n", path, form=form).options
+
+
 # Cronie's delay
 
 
@@ -227,7 +296,7 @@ def test_lines_of_another_scheduler_on_request() -> None:
 
 def test_good_lines_of_a_file_that_cron_ignores_are_told_of() -> None:
     read = reading("@daily good\n61 * * * * bad\n")
-    assert [finding.where for finding in read.refused] == ["tab:2:1"]
+    assert [(finding.where or "")[:5] for finding in read.refused] == ["tab:2"]
     [good] = read.found
     assert "here it will run, and has not so far: Debian's cron ignores the whole file" in good.warnings[0]
     # cronie leaves out the line alone
@@ -243,7 +312,7 @@ def test_a_file_that_cron_ignores_without_any_bad_line_is_refused_as_a_whole() -
 
 def test_a_last_line_without_newline_never_ran() -> None:
     read = reading("@daily a\n@daily b")
-    assert [finding.where for finding in read.refused] == ["tab:2:1"]
+    assert [(finding.where or "")[:5] for finding in read.refused] == ["tab:2"]
     assert [found.options["shell"] for found in read.found] == ["a"]
 
 
