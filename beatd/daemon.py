@@ -38,7 +38,8 @@ from beatd.broker.configured import (
 from beatd.broker.publisher import Publisher
 from beatd.broker.reports import ReportsConsumer
 from beatd.config import Loaded, Settings
-from beatd.dispatch import boot, faultpoints
+from beatd.dispatch import boot, company, faultpoints
+from beatd.dispatch.company import Manner
 from beatd.dispatch.dispatcher import Dispatcher
 from beatd.dispatch.feed import Feed
 from beatd.dispatch.loop import Loop
@@ -112,10 +113,17 @@ def joined(
     log.info("daemon.starting", version=__version__, database=database.name)
 
     def make() -> Daemon:
+        # before anything is done: an app's entries are not for nodes on another app's broker
+        require_company(settings, code[0], database)
         before()
         return Daemon(settings, code, lambda: _reloaded(reload, find_app), database, notifier)
 
     return _joined(make, database, notifier)
+
+
+def require_company(settings: Settings, app: Any, database: Database) -> None:
+    """Raises FieldError where nodes are at work that one of these settings must not work with."""
+    company.require(database, this_process(), _manner(settings, app, shadow=settings.scheduler.shadow))
 
 
 #: What the settings name of the operator's own code: the Celery app, and the triggers.
@@ -129,6 +137,11 @@ def _load(settings: Settings, find_app: Callable[[Settings], Any]) -> _Code:
         return app, dict(Factories(settings.schedules.custom))
     except FieldError as finding:
         raise InvalidInput([finding]) from finding
+
+
+def _manner(settings: Settings, app: Any, *, shadow: bool) -> Manner:
+    broker = None if shadow else broker_address(app)
+    return Manner(shadow, broker, settings.scheduler.node_timeout)
 
 
 def _reloaded(reload: Callable[[], Loaded], find_app: Callable[[Settings], Any]) -> tuple[Settings, _Code]:
@@ -214,7 +227,7 @@ class Daemon:
     def join(self) -> None:
         """Puts the node on the table; the first after a boot runs what is to run then.
 
-        Raises DatabaseUnavailable, FieldError beside nodes of the other mode.
+        Raises DatabaseUnavailable, FieldError beside nodes that it must not work with.
         """
         self._upkeep.join()
         self._upkeep.check_zones()
@@ -385,12 +398,16 @@ class Daemon:
             now = self._database.now(connection)
             due, outbox = timers.count_due(connection, now), runs.count_pending(connection)
         return {
-            "broker": None if self.shadow else broker_address(self._app),
+            "broker": self.manner.broker,
             "due": due,
             "outbox": outbox,
             "published": self._published,
             "lateness": self._lateness(),
         }
+
+    @property
+    def manner(self) -> Manner:
+        return _manner(self.settings, self._app, shadow=self.shadow)
 
     def zone_data(self) -> str:
         """What plans depend on besides entries."""

@@ -49,7 +49,7 @@ EVENTS = {
     "node.joined": "this node is in the table of nodes",
     "node.gone": "a node has not been heard of; its runs are taken over",
     "node.left": "this node took itself off the table of nodes",
-    "nodes.mixed": "nodes in shadow mode and others share the database: some fires run nowhere",
+    "nodes.mixed": "nodes of another mode, or on another broker, share the database: some fires run nowhere",
     # entries
     "entry.broken": "an entry cannot be understood and is set aside until it is edited; `error` says why",
     "entry.paused": "an entry failed too often in a row and was paused; `reason` says how often",

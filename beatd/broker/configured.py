@@ -18,6 +18,9 @@ from beatd.redaction import redact
 #: How long a run-once run may stay unclaimed on a broker that forgets the message of a killed worker.
 _PUBLISH_AGAIN_AFTER = timedelta(seconds=30)
 
+#: Where an app publishes that names no broker.
+_CELERYS_OWN = "amqp://localhost//"
+
 
 def configured_app(settings: Settings) -> Celery:
     """The operator's app, or beatd's own, on the configured broker or the embedded one.
@@ -85,4 +88,4 @@ def publish_again_after(app: Celery) -> timedelta | None:
 
 def broker_address(app: Celery) -> str:
     """Where the app publishes, without a password. Does not connect."""
-    return redact(str(app.conf.broker_write_url or app.conf.broker_url or ""))
+    return redact(str(app.conf.broker_write_url or app.conf.broker_url or _CELERYS_OWN))

@@ -66,10 +66,13 @@ def up(
     new begins, and what runs has 30 seconds to end; a second Ctrl-C does not wait. With --shadow there is no
     worker, and nothing runs.
     """
+    from beatd.daemon import require_company  # not at the top: every command would load Celery
+
     state: State = ctx.obj
     state.options.update({"celery.app": app, "scheduler.shadow": shadow})
     database = state.open_database(create=True)
     schema.upgrade(database)
+    require_company(state.settings, state.celery, database)
     samples = _add_samples(state, database) if demo else 0
     _print_header(state, database, samples)
     status = _Up(state, database, verbose=verbose).run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
@@ -12,13 +12,15 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from beatd import __version__, clock
 from beatd.config import Settings
+from beatd.dispatch import company
+from beatd.dispatch.company import Manner
 from beatd.dispatch.deadlines import find_forgotten, sweep
 from beatd.dispatch.takeover import release_dead
-from beatd.errors import DatabaseUnavailable, FieldError, SchemaMismatch
+from beatd.errors import DatabaseUnavailable, SchemaMismatch
 from beatd.logs import get_logger
 from beatd.store import nodes, retention, timers
 from beatd.store.engine import Database
-from beatd.store.nodes import Peer, Process
+from beatd.store.nodes import Process
 
 log = get_logger()
 
@@ -44,6 +46,8 @@ class Host(Protocol):
     def statistics(self) -> Mapping[str, Any]: ...
     @property
     def shadow(self) -> bool: ...
+    @property
+    def manner(self) -> Manner: ...
     def zone_data(self) -> str: ...
     def use_zone_data(self) -> None: ...
     def publish_again_after(self) -> timedelta | None: ...
@@ -98,15 +102,16 @@ class Upkeep:
     def join(self) -> None:
         """Puts this node on the table, and lets go of what dead ones of this host left. May be repeated.
 
-        Raises FieldError beside nodes of the other mode: what one records as a shadow the other never runs.
+        Raises FieldError beside nodes that it must not work with (beatd.dispatch.company).
         """
         release_dead(self._database, self._process)
+        told = self._host.statistics()
         with self._database.write() as connection:
             nodes.lock_joining(connection, self._database.dialect)
             nodes.unregister(connection, [self._node])
-            if others := self._of_other_mode(connection):
-                raise self._refusal(others)
-            self._register(connection)
+            if refused := company.refusal(connection, self._database, self._host.manner):
+                raise refused
+            self._register(connection, told)
         log.info("node.joined", node=self._node, host=self._process.host)
 
     def leave(self) -> None:
@@ -122,8 +127,8 @@ class Upkeep:
             now = self._database.now(connection)
             ahead = (clock.wall() - now).total_seconds()
             if not nodes.heartbeat(connection, self._node, now, self._host.status(), told):
-                self._register(connection)
-            others = self._of_other_mode(connection)
+                self._register(connection, told)
+            others = company.at_odds(connection, self._database, self._host.manner)
         self._tell_mixed(others)
         if abs(ahead) > clock.TOLERANCE:
             log.warning("clock.differs", seconds=round(ahead, 3))
@@ -196,7 +201,7 @@ class Upkeep:
                 return
             log.info("history.trimmed", count=count)
 
-    def _register(self, connection: Any) -> None:
+    def _register(self, connection: Any, told: Mapping[str, Any]) -> None:
         name, now = self._host.settings.scheduler.node_name, self._database.now(connection)
         nodes.register(
             connection,
@@ -207,22 +212,14 @@ class Upkeep:
             now,
             self._host.status(),
             shadow=self._host.shadow,
+            statistics=told,
         )
 
-    def _of_other_mode(self, connection: Any) -> Sequence[Peer]:
-        now = self._database.now(connection)
-        heard_since = now - self._host.settings.scheduler.node_timeout
-        return nodes.peers(connection, heard_since, shadow=not self._host.shadow)
-
-    def _refusal(self, others: Sequence[Peer]) -> FieldError:
-        mode = "is not in shadow mode" if self._host.shadow else "is in shadow mode"
-        problem = f"{_named(others)} works on this database and {mode}; stop it, or do as it does"
-        return FieldError("scheduler.shadow", self._host.shadow, problem)
-
-    def _tell_mixed(self, others: Sequence[Peer]) -> None:
-        """One that was silent for long, and taken for gone, may come back."""
+    def _tell_mixed(self, others: str) -> None:
+        """One that was silent for long may come back, and a reload may name another broker."""
         if others and not self._mixed:
-            log.error("nodes.mixed", shadow=self._host.shadow, others=_named(others))
+            manner = self._host.manner
+            log.error("nodes.mixed", shadow=manner.shadow, broker=manner.broker, others=others)
         self._mixed = bool(others)
 
     def _guarded(self, step: Callable[[], None]) -> Callable[[], None]:
@@ -236,7 +233,3 @@ class Upkeep:
 
         guarded.__name__ = step.__name__
         return guarded
-
-
-def _named(peers: Sequence[Peer]) -> str:
-    return ", ".join(f"node {peer.name} (pid {peer.pid} on {peer.host})" for peer in peers)

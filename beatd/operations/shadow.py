@@ -12,9 +12,9 @@ from beatd.store.entries import Transaction
 
 def require_publishing(context: Context, transaction: Transaction, now: datetime) -> None:
     """Raises Conflict where schedulers are in shadow mode, or are to be: nobody would publish the run."""
-    peers = nodes.peers(transaction, now - context.node_timeout, shadow=True)
-    if peers:
-        who = f"the scheduler {peers[0].name} (pid {peers[0].pid} on {peers[0].host}) is in shadow mode"
+    peers = nodes.peers(transaction, now - context.node_timeout)
+    if peer := next((peer for peer in peers if peer.shadow), None):
+        who = f"the scheduler {peer.name} (pid {peer.pid} on {peer.host}) is in shadow mode"
     elif context.shadow:
         who = "the configuration says shadow mode (scheduler.shadow)"
     else:

@@ -30,12 +30,15 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A node beside this one; `shadow` tells whether it records without publishing."""
+    """A node beside this one. `shadow`: it records without publishing; `broker`: to where it publishes, if it
+    has told.
+    """
 
     name: str
     host: str
     pid: int
     shadow: bool
+    broker: str | None
 
 
 def register(
@@ -48,6 +51,7 @@ def register(
     status: str,
     *,
     shadow: bool = False,
+    statistics: Mapping[str, Any] | None = None,
 ) -> None:
     connection.execute(
         insert(nodes).values(
@@ -62,18 +66,31 @@ def register(
             heartbeat_at=now,
             status=status,
             shadow=shadow,
+            statistics=json.dumps(statistics or {}),
         )
     )
 
 
-def peers(connection: Connection, heard_since: datetime, *, shadow: bool) -> Sequence[Peer]:
-    """Nodes in shadow mode, or the others, that were heard of since; the longest running first."""
+def peers(connection: Connection, heard_since: datetime) -> Sequence[Peer]:
+    """The nodes that were heard of since; the longest running first."""
     query = (
-        select(nodes.c.name, nodes.c.host, nodes.c.pid, nodes.c.shadow)
-        .where(nodes.c.heartbeat_at >= heard_since, nodes.c.shadow == shadow)
+        select(nodes.c.name, nodes.c.host, nodes.c.pid, nodes.c.shadow, nodes.c.statistics)
+        .where(nodes.c.heartbeat_at >= heard_since)
         .order_by(nodes.c.started_at, nodes.c.id)
     )
-    return [Peer(*row) for row in connection.execute(query)]
+    return [
+        Peer(name, host, pid, shadow, read_statistics(told).get("broker"))
+        for name, host, pid, shadow, told in connection.execute(query)
+    ]
+
+
+def read_statistics(text: str | None) -> dict[str, Any]:
+    """What a node told of itself; nothing where that cannot be read."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def lock_joining(connection: Connection, dialect: Dialect) -> None:

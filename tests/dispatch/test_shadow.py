@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
 from beatd.dispatch.boot import Boot, fire
@@ -190,7 +191,8 @@ def test_one_that_comes_back_beside_the_other_mode_is_told(turned: Turned) -> No
     turned.turn(minutes=1)
     shadow.join()
     ordinary.beat()
-    found = list(work(activity_of(turned.database, Daemon(turned).settings), lambda: None))
+    app = Celery(broker=Daemon(turned).broker)
+    found = list(work(activity_of(turned.database, Daemon(turned).settings), lambda: app))
     assert ["beside" in finding.text for finding in found if finding.level == "problem"] == [True]
 
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from beatd.config import Settings
+from beatd.dispatch.company import Manner
 from beatd.dispatch.takeover import this_process
 from beatd.dispatch.upkeep import Upkeep
 from beatd.dispatch.zonedata import zone_data
@@ -31,13 +32,19 @@ class Daemon:
         self.settings = Settings(**settings)
         self.woken = 0
         self.shadow = False
+        self.broker = "amqp://u:***@mq/v"
         self.dispatcher = turned.dispatcher(zone_data=self.zone_data())
 
     def status(self) -> str:
         return "published 0"
 
     def statistics(self) -> Mapping[str, Any]:
-        return {"due": 0}
+        return {"due": 0, "broker": self.manner.broker}
+
+    @property
+    def manner(self) -> Manner:
+        broker = None if self.shadow else self.broker
+        return Manner(self.shadow, broker, self.settings.scheduler.node_timeout)
 
     def zone_data(self) -> str:
         return zone_data(self.settings)
@@ -167,9 +174,11 @@ def test_a_node_joins_beats_and_leaves(turned: Turned) -> None:
     upkeep = Upkeep(turned.database, NODE, this_process(), Daemon(turned))
     upkeep.join()
     upkeep.join()  # as after a database that went away in between
-    assert turned.one("SELECT status, statistics FROM nodes") == ("published 0", None)
+    told = json.dumps({"due": 0, "broker": "amqp://u:***@mq/v"})
+    assert turned.one("SELECT status, statistics FROM nodes") == ("published 0", told)
+    turned.sql("UPDATE nodes SET statistics = NULL")
     upkeep.beat()
-    assert turned.one("SELECT statistics FROM nodes").statistics == '{"due": 0}'
+    assert turned.one("SELECT statistics FROM nodes").statistics == told
     upkeep.leave()
     assert turned.rows("SELECT id FROM nodes") == []
 

@@ -57,3 +57,16 @@ def test_up_starts_no_worker(installation: Installation, broker: socket.socket) 
     with pytest.raises(BlockingIOError):
         broker.accept()
     assert installation.rows("SELECT id FROM nodes") == []
+
+
+def test_up_beside_the_other_mode_is_refused_before_it_says_anything_else(
+    installation: Installation,
+) -> None:
+    shadow = installation.start("scheduler", "--shadow")
+    shadow.tells("daemon.ready")
+    up = installation.start("up", "--demo")
+    assert up.wait() == 2
+    (line,) = up.text().splitlines()
+    assert "scheduler.shadow: False: node " in line
+    assert {entry.name for entry in installation.rows("SELECT name FROM entries")} == {"often"}
+    assert shadow.stop() == 0

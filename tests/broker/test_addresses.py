@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from beatd.operations import brokers
+from beatd.broker.addresses import same
 
 SAME = [
     ("amqp://u:***@mq/v", "amqp://other:***@mq:5672/v"),
@@ -29,10 +29,10 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_the_same(one: str, other: str) -> None:
-    assert brokers.same(one, other)
-    assert brokers.same(other, one)
+    assert same(one, other)
+    assert same(other, one)
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_different(one: str, other: str) -> None:
-    assert not brokers.same(one, other)
+    assert not same(one, other)
