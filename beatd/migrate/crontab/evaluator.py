@@ -44,9 +44,12 @@ _NICKNAMES = {
 }
 
 
+_BLANKS = re.compile(r"[ \t]+")
+
 #: One value or range of a field.
 _ITEM = re.compile(
-    r"(?:(?P<star>\*)|(?P<first>[0-9A-Za-z]+)(?:-(?P<last>[0-9A-Za-z]+))?)(?:/(?P<step>[0-9]+))?", re.ASCII
+    r"(?:(?P<star>\*)|(?P<first>[0-9A-Za-z]+)(?:-(?P<last>[0-9A-Za-z]+))?)(?:/(?P<step>[0-9A-Za-z]+))?",
+    re.ASCII,
 )
 
 
@@ -86,16 +89,16 @@ class Times:
 def read_times(line: str, cron: Literal["debian", "cronie"] = "debian") -> Times:
     """The times of a crontab's line as it stands there. Raises NotEvaluated."""
     text = line.lstrip(" \t")
-    text = text.removeprefix("-")
+    text = text.removeprefix("-") if cron == "cronie" else text
     if text.startswith("@"):
-        name = text[1:].split(maxsplit=1)[0] if text[1:].strip() else ""
+        name = _BLANKS.split(text[1:])[0]
         if name == "reboot":
             raise NotEvaluated("it runs at boots, at no time of day", expected=True)
         if name not in _NICKNAMES:
             raise NotEvaluated(f"@{name} is no time of day")
         text = _NICKNAMES[name]
-    fields = text.split(maxsplit=5)[:5]
-    if len(fields) < 5:
+    fields = _BLANKS.split(text, maxsplit=5)[:5]
+    if len(fields) < 5 or not fields[4]:
         raise NotEvaluated("there are no five fields")
     if any("~" in field for field in fields):
         raise NotEvaluated("cron draws its time whenever it reads the file (~)", expected=True)
@@ -136,10 +139,15 @@ def _values(field: str, low: int, high: int, names: Sequence[str], *, strict: bo
                 end = 7 if strict and end == 0 < begin and not item["step"] else end
             elif item["step"]:
                 raise NotEvaluated(f"a step after one number, {item[0]!r}, cannot be read")
-        if item["step"] and int(item["step"]) == 0:
+        # a step, or the end of a range, of which there is no number
+        missing = () if item["step"] else ("/",) if item["star"] or item["last"] else ("/", "-")
+        if field.startswith(missing, item.end()):
+            raise NotEvaluated(f"what follows {item[0]!r} cannot be read")
+        step = _number(item["step"], 0, ()) if item["step"] else 1
+        if step == 0:
             raise NotEvaluated(f"the step of {item[0]!r} cannot be read")
         # one that runs backwards matches nothing
-        found = range(begin, end + 1, int(item["step"] or 1))
+        found = range(begin, end + 1, step)
         if found and not low <= found[0] <= found[-1] <= high:
             raise NotEvaluated(f"{item[0]!r} is not within {low}-{high}")
         values.update(found)

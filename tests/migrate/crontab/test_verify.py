@@ -126,6 +126,12 @@ def test_days_of_january(line: str, expected: list[str]) -> None:
         ("*/0 * * * * x", False),
         ("61 * * * * x", False),
         ("noon 3 * * * x", False),
+        ("-5 3 * * * x", False),
+        ("5\u00a03 * * * x y", False),
+        ("1-5/ 3 * * * x", False),
+        ("*/ 3 * * * x", False),
+        ("1- 3 * * * x", False),
+        ("*/5x 3 * * * x", False),
         ("* * *", False),
     ],
 )
