@@ -20,7 +20,6 @@ CRON_FOLDER = "/var/spool/cron"
 #: What pam_env is told to read in Debian's /etc/pam.d/cron, in this order.
 PAM_FILES = ("/etc/environment", "/etc/default/locale")
 
-_CONTINUED = re.compile(r"\\\n[ \t]*")
 _ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z0-9_]+)=(.*)")
 
 
@@ -34,7 +33,8 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 def folder(home: str) -> str:
     """Where a command with this HOME starts."""
     for candidate in (os.path.join(CRON_FOLDER, home), CRON_FOLDER):  # noqa: PTH118 "" must stay ""
-        if os.access(os.fsencode(candidate), os.X_OK) and Path(candidate).is_dir():
+        path = candidate.encode("utf-8", "surrogateescape")
+        if os.path.isdir(path) and os.access(path, os.X_OK):  # noqa: PTH112 bytes
             return candidate
     return "/"
 
@@ -52,12 +52,11 @@ def of_pam() -> dict[str, str]:
 
 
 def assignments(text: str) -> Iterator[tuple[str, str]]:
-    """As pam_env reads them: `NAME=value`, perhaps after `export`. One quote is taken off either end, `#`
-    begins a comment wherever it stands, a backslash at the end of a line continues it, and nothing is
-    expanded.
+    """As pam_env reads them: `NAME=value`, perhaps after `export`. One quote is taken off either end, and
+    nothing is expanded.
     """
-    for line in _CONTINUED.sub("", text).splitlines():
-        found = _ASSIGNMENT.fullmatch(line.partition("#")[0])
+    for line in _lines(text):
+        found = _ASSIGNMENT.fullmatch(line)
         if found:
             value = found[2]
             if value[:1] in ("'", '"'):
@@ -65,6 +64,19 @@ def assignments(text: str) -> Iterator[tuple[str, str]]:
             if value[-1:] in ("'", '"'):
                 value = value[:-1]
             yield found[1], value
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Without comments, which begin at `#` wherever it stands; a backslash at the end of a line continues it,
+    also when blanks follow; the last one is nothing then."""
+    begun = ""
+    for line in (line.partition("#")[0] for line in text.split("\n")):
+        said = line.rstrip()
+        if said.endswith("\\"):
+            begun += said[:-1]
+        elif said:
+            yield begun + line
+            begun = ""
 
 
 def _user() -> tuple[str, str]:

@@ -51,13 +51,17 @@ class Job:
 
 
 class DebianCron:
-    """Started as it is made."""
+    """Started as it is made. What `environment` and `locale` in its folder say is PAM's part of the
+    variables; without them, what the machine's own files say.
+    """
 
-    def __init__(self, folder: Path, keeper: Keeper, *, users: Mapping[str, bytes], system: bytes) -> None:
+    def __init__(
+        self, folder: Path, keeper: Keeper, *, users: Mapping[str, bytes] | None = None, system: bytes
+    ) -> None:
         self._keeper = keeper
         self._mail = folder / "mail"
         self._lines: list[str] = []
-        self._write(folder, users, system)
+        self._write(folder, users or {}, system)
         self._log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._log.bind(str(folder / "log"))
         (folder / "log").chmod(0o666)

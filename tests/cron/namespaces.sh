@@ -3,6 +3,7 @@
 # its mail and its log go to FOLDER, and nothing of the machine's is touched.
 #   FOLDER/system         becomes /etc/crontab
 #   FOLDER/users/NAME     becomes the crontab of that user
+#   FOLDER/environment    becomes /etc/environment, and FOLDER/locale /etc/default/locale, if they are there
 #   FOLDER/sendmail       is run for each mail, as the user
 #   FOLDER/log            the socket that takes the log
 set -eu
@@ -14,14 +15,18 @@ mkdir /run/lock
 mount -t tmpfs tmpfs /etc/cron.d
 touch "$folder/system"
 chmod 644 "$folder/system"
-[ -e /etc/crontab ] && mount --bind "$folder/system" /etc/crontab
+[ ! -e /etc/crontab ] || mount --bind "$folder/system" /etc/crontab
 
 mount -t tmpfs tmpfs /var/spool/cron
 install --directory --group=crontab --mode=1730 /var/spool/cron/crontabs
 for path in "$folder"/users/*; do
+    [ -e "$path" ] || continue
     user=${path##*/}
     install --owner="$user" --group=crontab --mode=600 "$path" "/var/spool/cron/crontabs/$user"
 done
+
+[ ! -e "$folder/environment" ] || mount --bind "$folder/environment" /etc/environment
+[ ! -e "$folder/locale" ] || mount --bind "$folder/locale" /etc/default/locale
 
 # /usr/sbin with the sendmail that cron is built to call, and /dev with the socket that syslog(3) is
 cp --archive /usr/sbin /run/sbin

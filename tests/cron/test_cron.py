@@ -21,6 +21,7 @@ import pytest
 
 from beatd.operations import entries
 from beatd.operations.context import Context
+from beatd.worker import cron_environment
 from tests.cron.debian_cron import DebianCron, missing
 from tests.processes import ROOT, Installation
 from tests.services.keeper import Keeper, kill_tree
@@ -34,6 +35,7 @@ PATIENCE = 240
 HERE = Path(__file__).parent
 USER = HERE / "user.crontab"
 SYSTEM = HERE / "system.crontab"
+ENVIRONMENT = HERE / "pam.environment"
 
 NAMES = re.findall(r"^JOB=(.*)$", (USER.read_bytes() + SYSTEM.read_bytes()).decode("latin-1"), re.MULTILINE)
 
@@ -180,6 +182,26 @@ def test_what_cannot_start(both: Both, name: str) -> None:
     assert both.cron[name] == Ended("exit status 1", f"{shell}: execle: No such file or directory\n")
     assert both.beatd[name].status.startswith("could not be started: ")
     assert both.beatd[name].status.endswith(f"{shell}: No such file or directory")
+
+
+def test_what_pam_gives(folder: Path, keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("environment", "default/locale"):
+        if not Path("/etc", name).exists():
+            pytest.fail(f"to compare what PAM gives, make a file /etc/{name}; it may be empty", pytrace=False)
+    own = folder / "pam"
+    own.mkdir(mode=0o755)
+    (own / "environment").write_bytes(ENVIRONMENT.read_bytes())
+    (own / "locale").write_text('LANG="en_GB.UTF-8"\nTWICE=second\n')
+    cron = DebianCron(own, keeper, system=b"FOO=crontab\n@reboot root env -0\n")
+    try:
+        [job] = cron.jobs(1, 60)
+    finally:
+        cron.stop()
+    assert job.output is not None
+    told = dict(os.fsdecode(line).split("=", 1) for line in job.output.split(b"\0") if line)
+    told.pop("PWD")  # the shell's
+    monkeypatch.setattr(cron_environment, "PAM_FILES", (str(own / "environment"), str(own / "locale")))
+    assert told == cron_environment.environment({"FOO": "crontab"})
 
 
 def test_the_machine_s_own_crontabs_were_not_touched(both: Both) -> None:
