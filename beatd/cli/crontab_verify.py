@@ -222,9 +222,11 @@ def _print_log_proof(out: Console, proof: LogProof, zone: ZoneInfo) -> None:
 
 
 def _print_group(out: Console, group: Group, zone: ZoneInfo) -> None:
-    outcome: Outcome = "not compared" if group.by_rule is None else "differs" if group.differs else "equal"
+    outcome: Outcome = "differs" if group.differs else "not compared" if group.by_rule is None else "equal"
     name = ", ".join(dict.fromkeys(group.entries)) or _short(group.command)
     print_hanging(out, Text.assemble(_MARKS[outcome]), Text(f"{', '.join(group.where)}: {name}"))
+    for remark in group.remarks:
+        print_hanging(out, Text("    "), Text(remark, style="yellow"))
     if group.note:
         print_hanging(
             out, Text("    "), Text(f"{group.starts} starts, not compared: {group.note}", style="dim")

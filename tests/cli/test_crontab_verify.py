@@ -196,6 +196,16 @@ def test_against_a_log(beatd: Beatd) -> None:
     assert "only here  Sun " in told
 
 
+def test_what_was_edited_is_told_beside_a_log_too(beatd: Beatd) -> None:
+    (beatd.home / "cron.log").write_text("".join(f"{line}\n" for line in LOG))
+    beatd("entry", "set", "poll", "--overlap", "skip")
+    command = ("crontab", "verify", "tab", *ZONE, "--against-log", "cron.log")
+    assert "✓ tab:4: poll\n    overlap was edited here: skip\n" in beatd(*command).stdout
+    beatd("entry", "set", "poll", "--shell", "poll --all")
+    told = beatd(*command, status=1).stdout
+    assert "✗ tab:4: poll\n    the command was edited here\n" in told
+
+
 def test_a_log_that_is_packed_or_comes_by_standard_input(beatd: Beatd) -> None:
     text = "".join(f"{line}\n" for line in LOG)
     (beatd.home / "cron.log.1.gz").write_bytes(gzip.compress(text.encode()))

@@ -7,8 +7,8 @@ Lines of one user with one command cannot be told apart in a log: they are compa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -48,7 +48,8 @@ class Matched:
 @dataclass(frozen=True, slots=True)
 class Group:
     """The lines of one user and command. `note` says why they are not compared, if so; `recorded` is None
-    where no runs were recorded in shadow mode.
+    where no runs were recorded in shadow mode. `remarks` are on the entries: what was edited here, and what
+    keeps them from firing; `runs_the_same` tells whether what they run is still what the lines do.
     """
 
     where: tuple[str, ...]
@@ -59,10 +60,14 @@ class Group:
     by_rule: Matched | None = None
     recorded: Matched | None = None
     note: str | None = None
+    remarks: tuple[str, ...] = ()
+    runs_the_same: bool = True
 
     @property
     def differs(self) -> bool:
-        return any(one is not None and one.differs for one in (self.by_rule, self.recorded))
+        return not self.runs_the_same or any(
+            one is not None and one.differs for one in (self.by_rule, self.recorded)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +243,8 @@ def _compared(
         command=group.command,
         starts=len(starts),
         note=group.note,
+        remarks=tuple(dict.fromkeys(text for entry in imported for text in _remarks(entry))),
+        runs_the_same=all(edit.kind != "what" for entry in imported for edit in entry.edits),
     )
     if group.note is not None or log.since is None or log.until is None:
         return told
@@ -259,10 +266,12 @@ def _compared(
         fires = sorted({fire for id_ in ids for fire in recorded.fires.get(id_, ())})
         within = [one for one in starts if since <= one.at <= until]
         by_record = match(within, fires, several, since, until, late)
-    return Group(**{name: getattr(told, name) for name in _TOLD}, by_rule=by_rule, recorded=by_record)
+    return replace(told, by_rule=by_rule, recorded=by_record)
 
 
-_TOLD = ("where", "entries", "user", "command", "starts")
+def _remarks(entry: Imported) -> Iterator[str]:
+    yield from filter(None, (entry.problem, entry.note))
+    yield from (edit.text for edit in entry.edits)
 
 
 def _fires(imported: Iterable[Imported], start: datetime, end: datetime) -> list[datetime]:
