@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -84,3 +85,14 @@ def test_what_is_refused_makes_it_fail_and_the_rest_is_shown(beatd: Beatd) -> No
 
 def test_files_that_cannot_be_read(beatd: Beatd) -> None:
     assert "missing.yaml" in beatd("kubernetes", "check", "missing.yaml", status=2).stderr
+
+
+def test_yaml_that_is_none_is_refused_and_nothing_at_all_is_told(beatd: Beatd) -> None:
+    for text, place in (("a: [\n", "stdin:2:1"), ("kind: CronJob\nspec: [\n", "stdin:3:1")):
+        told = beatd("kubernetes", "check", "-", input=text, status=1)
+        assert "0 entries, 1 refused" in told.stdout
+        assert "is not YAML" in told.stdout
+        rows = json.loads(beatd("kubernetes", "check", "-", "--json", input=text, status=1).stdout)["rows"]
+        assert [row["where"] for row in rows] == [place]
+    told = beatd("kubernetes", "check", "-", input="")
+    assert "stdin: nothing in it (0 documents)" in told.stderr

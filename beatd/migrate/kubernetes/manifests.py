@@ -19,7 +19,7 @@ PLACEHOLDER = re.compile(
     r"\{\{.*?(?:\}\}|$)|\{%.*?(?:%\}|$)|<%.*?(?:%>|$)|\$\{[^}]*\}|\$\([A-Z_]+\)", re.MULTILINE
 )
 
-_MAY_BE_ONE = re.compile(r"""^\s*-?\s*["']?kind["']?\s*:\s*["']?CronJob\b""", re.MULTILINE)
+_SAYS_NOTHING = re.compile(r"^(\s*(#.*)?|---.*|\.\.\.\s*)$")
 _DEEPEST = 30
 
 
@@ -52,7 +52,7 @@ class Manifest:
 
 
 def cron_jobs(text: str, path: str) -> Iterator[Manifest | FieldError]:
-    """The CronJobs in their order, and what cannot be read and may be one.
+    """The CronJobs in their order, and what cannot be read: what is in that nobody knows.
 
     Raises FieldError where the library for YAML is not there.
     """
@@ -61,6 +61,11 @@ def cron_jobs(text: str, path: str) -> Iterator[Manifest | FieldError]:
         raise FieldError("FILE", path, problem)
     for line, document in _documents(text):
         yield from _in_document(document, path, line)
+
+
+def is_empty(text: str) -> bool:
+    """Whether there is no document in it, or none that says anything."""
+    return all(_SAYS_NOTHING.match(line) for line in text.removeprefix("\ufeff").splitlines())
 
 
 def _documents(text: str) -> Iterator[tuple[int, str]]:
@@ -81,8 +86,7 @@ def _in_document(text: str, path: str, line: int) -> Iterator[Manifest | FieldEr
     try:
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
     except yaml.YAMLError as error:
-        if _MAY_BE_ONE.search(text):
-            yield _unreadable(text, path, line, error)
+        yield _unreadable(text, path, line, error)
         return
     except RecursionError:
         yield FieldError("YAML", text[:40], "is nested too deeply", where=f"{path}:{line + 1}")

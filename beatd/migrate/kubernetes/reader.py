@@ -11,7 +11,14 @@ from typing import Any
 
 from beatd.errors import FieldError
 from beatd.migrate.found import Found, Origin, Reading
-from beatd.migrate.kubernetes.manifests import PLACEHOLDER, Manifest, Value, cron_jobs, template_refused
+from beatd.migrate.kubernetes.manifests import (
+    PLACEHOLDER,
+    Manifest,
+    Value,
+    cron_jobs,
+    is_empty,
+    template_refused,
+)
 from beatd.migrate.kubernetes.schedules import Read, read_schedule
 from beatd.schedules import format_duration, parse_zone
 
@@ -21,6 +28,11 @@ _OVERLAPS = {"Allow": "allow", "Forbid": "skip", "Replace": "cancel"}
 #: Seconds below which the controller, which looks every ten, may miss a start.
 _SHORTEST_DEADLINE = 10
 _LONGEST_DEADLINE = 10 * 365 * 86_400
+
+#: Seconds between two looks whether a job has ended.
+_LOOK = 5
+#: How it ended; the kind alone while it runs, nothing once it is gone.
+_ENDS = """'{.kind} {.status.conditions[?(@.status=="True")].type}'"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,8 @@ def read(sources: Iterable[Source], *, timezone: str = "UTC") -> Reading:
                 found.append(entry)
                 without_zone += not zoned
         if empty:
-            notes.append(f"{source.path}: no CronJob in it")
+            nothing = "nothing in it (0 documents)" if is_empty(source.text) else "no CronJob in it"
+            notes.append(f"{source.path}: {nothing}")
     if without_zone:
         notes.append(
             f"{without_zone} without timeZone: they follow the clock of the cluster's controller, taken for "
@@ -82,7 +95,13 @@ class _CronJob:
             options |= {"timezone": timezone or controller_zone}
             options |= _daylight(options["cron"], options["timezone"])
         options |= self._policies(warnings)
-        options["shell"] = self._command(str(name.value), namespace, str(options.get("overlap", "allow")))
+        overlap = str(options.get("overlap", "allow"))
+        options["shell"] = self._command(str(name.value), namespace, overlap)
+        if overlap != "allow" and self._vanishes():
+            warnings.append(
+                "a job that succeeded is gone before the command sees it, and counts as failed: let it be "
+                "kept for a minute (successfulJobsHistoryLimit, ttlSecondsAfterFinished)"
+            )
         if self._suspended():
             options["enabled"] = False
         place = f"{namespace.value}/{name.value}" if namespace else str(name.value)
@@ -141,16 +160,27 @@ class _CronJob:
         return found.value
 
     def _command(self, name: str, namespace: Value | None, overlap: str) -> str:
-        """Makes a job of the CronJob's template, and waits for its end where something hangs on that."""
+        """Makes a job of the CronJob's template. Where something hangs on its end, waits for that, and takes
+        the job away when the run is cancelled."""
         kubectl = "kubectl" + (f" --namespace {shlex.quote(str(namespace.value))}" if namespace else "")
-        job = f"{name}-$(date +%s)"
+        job = f"{shlex.quote(name)}-$(date +%s)"
         create = f"{kubectl} create job --from={shlex.quote(f'cronjob/{name}')}"
         if overlap == "allow":
-            return f'{create} "{job}"'
-        limit = self.manifest.get("spec", "jobTemplate", "spec", "activeDeadlineSeconds")
-        seconds = limit.value if limit and isinstance(limit.value, int) and limit.value > 0 else 86_400
-        wait = f"{kubectl} wait --for=condition=complete --timeout={seconds}s"
-        return f'job="{job}"; {create} "$job" && {wait} job/"$job"'
+            return f"{create} {job}"
+        delete = shlex.quote(f'{kubectl} delete job "$job" --wait=false; exit 143')
+        get = f'{kubectl} get job "$job" --ignore-not-found -o jsonpath={_ENDS}'
+        return (
+            f'job={job}; trap {delete} TERM; {create} "$job" || exit; '
+            f"while :; do sleep {_LOOK}; ends=$({get}) || continue; "
+            "case $ends in *Complete*) exit 0;; *Failed*|'') exit 1;; esac; done"
+        )
+
+    def _vanishes(self) -> bool:
+        """Whether the job is gone as soon as it has succeeded."""
+        limit = self.manifest.get("spec", "successfulJobsHistoryLimit")
+        seconds = self.manifest.get("spec", "jobTemplate", "spec", "ttlSecondsAfterFinished")
+        soon = seconds is not None and isinstance(seconds.value, int) and seconds.value <= _LOOK
+        return soon or (limit is not None and limit.value == 0)
 
     def _text(self, *keys: str) -> Value | None:
         """Raises FieldError."""

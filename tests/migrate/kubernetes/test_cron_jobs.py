@@ -68,19 +68,19 @@ def test_without_a_zone_it_is_the_controllers(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_command_makes_a_job_of_the_cron_job() -> None:
-    assert only(manifest()).options["shell"] == (
-        'kubectl create job --from=cronjob/report "report-$(date +%s)"'
-    )
-    waiting = only(
-        manifest("concurrencyPolicy: Forbid\njobTemplate:\n  spec:\n    activeDeadlineSeconds: 600")
-    ).options["shell"]
-    assert waiting == (
-        'job="report-$(date +%s)"; kubectl create job --from=cronjob/report "$job" '
-        '&& kubectl wait --for=condition=complete --timeout=600s job/"$job"'
-    )
+    assert only(manifest()).options["shell"] == "kubectl create job --from=cronjob/report report-$(date +%s)"
     named = manifest().replace("  name: report", "  name: report\n  namespace: office")
     assert only(named).options["shell"].startswith("kubectl --namespace office create job")
     assert only(named).origin.place == "office/report"
+
+
+def test_a_job_that_is_gone_before_its_end_was_seen_is_told() -> None:
+    gone = ["successfulJobsHistoryLimit: 0", "jobTemplate: {spec: {ttlSecondsAfterFinished: 0}}"]
+    for spec in gone:
+        (warning,) = only(manifest(f"concurrencyPolicy: Forbid\n{spec}")).warnings
+        assert "counts as failed" in warning
+        assert only(manifest(spec)).warnings == ()
+    assert only(manifest("concurrencyPolicy: Forbid\nsuccessfulJobsHistoryLimit: 1")).warnings == ()
 
 
 def test_cron_jobs_are_found_wherever_they_are() -> None:
@@ -118,7 +118,8 @@ def test_an_older_version_is_read_too_and_json_is_yaml() -> None:
 
 def test_a_file_without_any_is_told() -> None:
     assert reading("apiVersion: v1\nkind: Service\n").notes == ("jobs.yaml: no CronJob in it",)
-    assert reading("").notes == ("jobs.yaml: no CronJob in it",)
+    for empty in ("", "\n---\n# nothing\n...\n", "\ufeff"):
+        assert reading(empty).notes == ("jobs.yaml: nothing in it (0 documents)",)
 
 
 REFUSED = [
@@ -153,6 +154,9 @@ REFUSED = [
     (manifest('suspend: "no"'), "suspend: 'no': is true or false"),
     (manifest("timeZone: Etc/UTC", schedule='"TZ=UTC @daily"'), "stands beside TZ= in schedule"),
     (manifest() + " bad: [", "jobs.yaml:7:2: YAML"),
+    ("a: [\n", "jobs.yaml:2:1: YAML: ''"),
+    ("kind: Service\nspec: {a: b\n", "jobs.yaml:3:1: YAML"),
+    ("kind: CronJob\nspec: [\n", "jobs.yaml:3:1: YAML"),
     (manifest() + "x: &a [*a]\ny: !!python/object:os.system {}\n", None),
 ]
 
