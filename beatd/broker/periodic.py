@@ -6,22 +6,17 @@ entries needs no Celery.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from celery import Celery, schedules
-from celery.app.task import Task
 from celery.backends.base import DisabledBackend
-from celery.canvas import Signature
-from kombu.entity import Exchange, Queue
 from kombu.utils.functional import maybe_evaluate
 
 from beatd.broker.app import failed_at
+from beatd.broker.task_options import OPTION_NAMES, collected, shown, with_declared
 from beatd.errors import FieldError, InvalidInput
 from beatd.redaction import redact
 
@@ -37,15 +32,17 @@ class Crontab:
     """The values of each field and what was written for them, in the order of `CRONTAB_FIELDS`.
 
     Sunday is weekday 0. A time matches when every one of the five does. `timezone` is an IANA name.
+    `starting_deadline` is how many seconds late a run may still start.
     """
 
     values: tuple[frozenset[int], ...]
     written: tuple[Any, ...]
     timezone: str
+    starting_deadline: float | None = None
 
     def __str__(self) -> str:
         given = zip(CRONTAB_FIELDS, self.written, strict=True)
-        return f"crontab({', '.join(f'{name}={_shown(value)}' for name, value in given if value != '*')})"
+        return f"crontab({', '.join(f'{name}={shown(value)}' for name, value in given if value != '*')})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,44 +161,37 @@ def _periodic(app: Celery, key: str, entry: Any) -> Periodic:
         given = dict(entry)
     except (TypeError, ValueError):
         problem = "an entry is a dict with task and schedule"
-        return Periodic(key, "", None, findings=(FieldError("entry", _shown(entry), problem),))
+        return Periodic(key, "", None, findings=(FieldError("entry", shown(entry), problem),))
     for name in sorted(given.keys() - _KEYS - _ITS_OWN - _OF_DATABASES, key=str):
-        meant = f"; in options it is {name!r}'s place" if name in _OPTION_NAMES else ""
+        meant = f"; in options it is {name!r}'s place" if name in OPTION_NAMES else ""
         problem = f"no such key: an entry of beat has {', '.join(sorted(_KEYS))}{meant}"
-        findings.append(FieldError(str(name), _shown(given[name]), problem))
-    rule = _collected(findings, lambda: _rule(app, given.get("schedule"), bool(given.get("relative"))))
-    task = _collected(findings, lambda: _task_name(given.get("task"))) or ""
-    registered = app.tasks.get(task)
-    options = _collected(findings, lambda: _mapping("options", given.get("options"))) or {}
-    plain = dict(_plain_options(app, {**_own_options(app, registered), **options}, findings))
+        findings.append(FieldError(str(name), shown(given[name]), problem))
+    rule = collected(findings, lambda: _rule(app, given.get("schedule"), bool(given.get("relative"))))
+    task = collected(findings, lambda: _task_name(given.get("task"))) or ""
+    options = collected(findings, lambda: _mapping("options", given.get("options"))) or {}
+    sent = with_declared(app, task, options)
+    args = collected(findings, lambda: _arguments(given.get("args"))) or ()
+    kwargs = collected(findings, lambda: _mapping("kwargs", given.get("kwargs"))) or {}
     return Periodic(
         key,
         task,
         rule,
-        args=_collected(findings, lambda: _arguments(given.get("args"))) or (),
-        kwargs=_collected(findings, lambda: _mapping("kwargs", given.get("kwargs"))) or {},
-        options=plain,
+        args=args,
+        kwargs=kwargs,
+        options=sent.options,
         enabled=bool(given.get("enabled", True)),
-        start_at=_collected(findings, lambda: _instant("start_time", given.get("start_time"))),
+        start_at=collected(findings, lambda: _instant("start_time", given.get("start_time"))),
         max_runs=1 if given.get("one_off") or options.get("one_off") else None,
         description=str(given.get("description") or "") or None,
-        findings=tuple(findings),
-        warnings=tuple(_overridden(registered)),
+        findings=(*findings, *sent.findings),
+        warnings=(*sent.warnings, *_made_lists(app, sent.options, args, kwargs)),
     )
-
-
-def _collected(findings: list[FieldError], read: Callable[[], Any]) -> Any:
-    try:
-        return read()
-    except FieldError as finding:
-        findings.append(finding)
-    return None
 
 
 def _task_name(task: Any) -> str:
     name = task if isinstance(task, str) else getattr(task, "name", None)
     if not isinstance(name, str) or not name:
-        raise FieldError("task", _shown(task), "the name of a task is wanted", example="proj.tasks.cleanup")
+        raise FieldError("task", shown(task), "the name of a task is wanted", example="proj.tasks.cleanup")
     return name
 
 
@@ -213,22 +203,31 @@ def _arguments(args: Any) -> tuple[Any, ...]:
 
 def _mapping(name: str, value: Any) -> dict[str, Any]:
     if value and not isinstance(value, Mapping):
-        raise FieldError(name, _shown(value), "a dict is wanted", example='{"key": "value"}')
+        raise FieldError(name, shown(value), "a dict is wanted", example='{"key": "value"}')
     return dict(value or {})
 
 
 def _instant(name: str, value: Any) -> datetime | None:
     if value is None or (isinstance(value, datetime) and value.tzinfo is not None):
         return value
-    raise FieldError(name, _shown(value), "a datetime with its zone is wanted")
+    raise FieldError(name, shown(value), "a datetime with its zone is wanted")
 
 
-def _overridden(task: Any) -> Iterator[str]:
-    """Beat sends by the task's own method, beatd by the task's name."""
-    method = getattr(type(task), "apply_async", None)
-    if method is not None and method is not Task.apply_async:
-        where = f"{method.__module__}.{method.__qualname__}"
-        yield f"the task's class has an apply_async of its own ({where}): beatd sends without calling it"
+def _made_lists(app: Celery, options: Mapping[str, Any], *arguments: Any) -> Iterator[str]:
+    """Of messages that keep tuples as they are."""
+    serializer = options.get("serializer") or app.conf.task_serializer
+    if serializer in _KEEPING_TUPLES and any(map(_has_tuple, arguments)):
+        yield f"a tuple inside args or kwargs becomes a list, where {serializer} keeps it a tuple"
+
+
+_KEEPING_TUPLES = ("pickle", "application/x-python-serialize")
+
+
+def _has_tuple(arguments: Any) -> bool:
+    inner = arguments.values() if isinstance(arguments, Mapping) else arguments
+    return any(
+        isinstance(one, tuple) or (isinstance(one, list | Mapping) and _has_tuple(one)) for one in inner
+    )
 
 
 # Schedules
@@ -239,14 +238,15 @@ def _rule(app: Celery, schedule: Any, relative: bool) -> Rule:
         problem = "a number of seconds, a timedelta or a schedule is wanted"
         raise FieldError("schedule", schedule, problem, example="crontab(minute=0, hour=3)")
     if isinstance(schedule, int | float):
-        schedule = timedelta(seconds=schedule)
+        schedule = _seconds(schedule)
     if isinstance(schedule, timedelta):
         return Every(schedule, relative, timezone_of(app) if relative else "UTC")
     if _is_zoned_crontab(schedule):
         return _crontab(schedule, _zone_name(schedule.tz))
     _refuse_other_clock(schedule)
     if type(schedule) is schedules.crontab:
-        return _crontab(schedule, timezone_of(app))
+        read = _crontab(schedule, timezone_of(app))
+        return replace(read, starting_deadline=app.conf.beat_cron_starting_deadline)
     if type(schedule) is schedules.schedule and isinstance(schedule.run_every, timedelta):
         return Every(schedule.run_every, schedule.relative, timezone_of(app) if schedule.relative else "UTC")
     if type(schedule) is schedules.solar:
@@ -256,6 +256,13 @@ def _rule(app: Celery, schedule: Any, relative: bool) -> Rule:
     cls = f"{type(schedule).__module__}.{type(schedule).__qualname__}"
     problem = "a schedule class of your own: only its code knows when it is due"
     raise FieldError("schedule", cls, problem, example=_instead_of(schedule))
+
+
+def _seconds(number: float) -> timedelta:
+    try:
+        return timedelta(seconds=number)
+    except (OverflowError, ValueError):
+        raise FieldError("schedule", number, "so many seconds cannot be counted", example="3600") from None
 
 
 def _instead_of(schedule: Any) -> str:
@@ -277,7 +284,7 @@ def _clocked_time(schedule: Any) -> datetime | None:
 def _refuse_other_clock(schedule: Any) -> None:
     if getattr(schedule, "nowfun", None) is not None:
         problem = "it has a clock of its own (nowfun), of which beatd knows nothing; leave it out"
-        raise FieldError("schedule", _shown(schedule), problem, example="timezone = 'Europe/Berlin'")
+        raise FieldError("schedule", shown(schedule), problem, example="timezone = 'Europe/Berlin'")
 
 
 def _crontab(schedule: Any, timezone: str) -> Crontab:
@@ -285,7 +292,7 @@ def _crontab(schedule: Any, timezone: str) -> Crontab:
     written = tuple(getattr(schedule, f"_orig_{name}") for name in CRONTAB_FIELDS)
     for name, found in zip(CRONTAB_FIELDS, values, strict=True):
         if not found or any(isinstance(value, bool) or not isinstance(value, int) for value in found):
-            raise FieldError("schedule", _shown(schedule), f"{name} has no whole numbers: it never fires")
+            raise FieldError("schedule", shown(schedule), f"{name} has no whole numbers: it never fires")
     return Crontab(values, written, timezone)
 
 
@@ -293,92 +300,8 @@ def _zone_name(zone: Any) -> str:
     name = getattr(zone, "key", None) or getattr(zone, "zone", None)
     if not isinstance(name, str):
         problem = "the zone's name cannot be found out; name it in the app's configuration"
-        raise FieldError("timezone", _shown(zone), problem, example="timezone = 'Europe/Berlin'")
+        raise FieldError("timezone", shown(zone), problem, example="timezone = 'Europe/Berlin'")
     return name
-
-
-# Options
-
-_OPTION_NAMES = frozenset(
-    (
-        "queue",
-        "exchange",
-        "routing_key",
-        "priority",
-        "headers",
-        "expires",
-        "serializer",
-        "compression",
-        "time_limit",
-        "soft_time_limit",
-        "ignore_result",
-        "link",
-        "link_error",
-        "countdown",
-        "eta",
-    )
-)
-
-#: Attributes of a task that its calls are sent with, and the settings that they are otherwise copied from.
-_COPIED = {
-    "serializer": "task_serializer",
-    "priority": "task_default_priority",
-    "time_limit": "task_time_limit",
-    "soft_time_limit": "task_soft_time_limit",
-    "ignore_result": "task_ignore_result",
-    "delivery_mode": "task_default_delivery_mode",
-}
-
-
-def _own_options(app: Celery, task: Any) -> dict[str, Any]:
-    """What the task's own declaration adds to each of its calls; what all of the app's tasks have is left to
-    the app."""
-    if not isinstance(task, Task):
-        return {}
-    options = {**task._get_exec_options(), "ignore_result": task.ignore_result}
-    return {
-        name: value
-        for name, value in options.items()
-        if value is not None and (name not in _COPIED or value != app.conf[_COPIED[name]])
-    }
-
-
-def _plain_options(
-    app: Celery, options: Mapping[str, Any], findings: list[FieldError]
-) -> Iterator[tuple[str, Any]]:
-    for name, value in options.items():
-        plain = _collected(findings, partial(_plain_option, app, str(name), value))
-        if plain is None:
-            continue
-        if isinstance(plain, Exchange):
-            yield name, plain.name
-            yield "exchange_type", plain.type
-        else:
-            yield name, plain
-
-
-def _plain_option(app: Celery, name: str, value: Any) -> Any:
-    if name == "queue" and isinstance(value, Queue):
-        with suppress(KeyError):
-            if app.amqp.queues[value.name] == value:
-                return value.name
-        problem = "a queue that the app's task_queues do not have; name one of those"
-        raise FieldError("options.queue", value.name, problem)
-    if name in ("link", "link_error") and value is not None:
-        signatures = [value] if isinstance(value, Signature | str) else list(value)
-        return [_bare_task(name, one) for one in signatures]
-    return value
-
-
-def _bare_task(name: str, signature: Any) -> str:
-    """The task of a signature that holds nothing else: all that an entry can name."""
-    if not isinstance(signature, Signature):
-        raise FieldError(f"options.{name}", _shown(signature), "a signature of a task is wanted")
-    extra = [part for part in ("args", "kwargs", "options", "subtask_type") if signature.get(part)]
-    if extra or signature.immutable:
-        problem = "an entry names the task alone, to which the result is handed: no arguments, no options"
-        raise FieldError(f"options.{name}", _shown(signature), problem)
-    return str(signature.task)
 
 
 # What beat adds by itself
@@ -389,7 +312,7 @@ def _cleanup(app: Celery) -> Iterator[Periodic]:
     if not app.conf.result_expires:
         return
     findings: list[FieldError] = []
-    rule = _collected(findings, lambda: _crontab(schedules.crontab("0", "4", "*"), timezone_of(app)))
+    rule = collected(findings, lambda: _crontab(schedules.crontab("0", "4", "*"), timezone_of(app)))
     try:
         backend = app.backend
         if backend.supports_autoexpire or isinstance(backend, DisabledBackend):
@@ -406,11 +329,3 @@ def _cleanup(app: Celery) -> Iterator[Periodic]:
         added_by_beat=True,
         findings=tuple(findings),
     )
-
-
-def _shown(value: Any) -> str:
-    """As one line, the same in every process: no address, sets in order."""
-    if isinstance(value, set | frozenset):
-        return json.dumps(sorted(value, key=lambda item: (str(type(item)), item)), default=str)
-    text = repr(value)
-    return text if " at 0x" not in text else f"{type(value).__module__}.{type(value).__qualname__}"

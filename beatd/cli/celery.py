@@ -108,7 +108,9 @@ def _read(
     if app_path is not None:
         reading, source = celery_beat.read_app(app_path, clock.wall())
     else:
-        reading, source = celery_beat.read_tables(_url(str(database)), clock.wall(), timezone=timezone)
+        reading, source = celery_beat.read_tables(
+            _url(str(database)), clock.wall(), timezone=timezone, app_path=state.settings.celery.app
+        )
     notes = celery_beat.routing_notes(reading, state.settings.celery.app, app_path, queue)
     reading = replace(reading, notes=(*reading.notes, *notes))
     return replace(reading, found=tuple(_in_queue(found, queue) for found in reading.found)), source

@@ -8,10 +8,7 @@ from datetime import datetime
 from beatd.migrate.celery_beat import app, tables
 from beatd.migrate.celery_beat.entries import KIND
 from beatd.migrate.celery_beat.foreign import refuse_foreign as refuse_foreign
-from beatd.migrate.found import Reading
-
-#: A kind of source and the one among them, as origins have them.
-Source = tuple[str, str]
+from beatd.migrate.found import Reading, Source
 
 
 def read_app(path: str, now: datetime) -> tuple[Reading, Source]:
@@ -20,12 +17,23 @@ def read_app(path: str, now: datetime) -> tuple[Reading, Source]:
     return app.read(found, now), (KIND, app.source_of(found))
 
 
-def read_tables(url: str, now: datetime, *, timezone: str | None = None) -> tuple[Reading, Source]:
-    """What the tables of a scheduler say; `timezone` is that of crontabs which name none.
+def read_tables(
+    url: str, now: datetime, *, timezone: str | None = None, app_path: str | None = None
+) -> tuple[Reading, Source]:
+    """What the tables of a scheduler say; `timezone` is that of crontabs which name none, `app_path`
+    where the app is that has the tasks.
 
     Raises FieldError, InvalidInput, DatabaseUnavailable.
     """
-    reading, source = tables.read(url, now, timezone=timezone)
+    found = app.load(app_path, "celery.app") if app_path else None
+    reading, source = tables.read(url, now, timezone=timezone, app=found)
+    if found is None and reading.found:
+        note = (
+            "what the tasks themselves declare of their messages (queue, priority, expires, time limits) is "
+            "not in the tables; celery.app = 'proj.celery:app' in the configuration, or BEATD_CELERY_APP, "
+            "makes it known"
+        )
+        reading += Reading(notes=(note,))
     return reading, (KIND, source)
 
 

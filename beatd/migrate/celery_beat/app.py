@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from beatd.broker import periodic
 from beatd.broker.app import operators_app
+from beatd.broker.periodic import Every, Periodic
 from beatd.migrate.celery_beat import entries
 from beatd.migrate.celery_beat.module import module_path
 from beatd.migrate.found import Reading
+
+#: An interval of which people know at what time of the day it runs.
+_LONG = timedelta(hours=1)
 
 
 def load(path: str, field: str = "--app") -> Any:
@@ -36,7 +40,22 @@ def read(app: Any, now: datetime) -> Reading:
     """What beat would run for an app that is prepared."""
     source = source_of(app)
     found = periodic.read(app)
-    return entries.reading(source, found, lambda one: f"{source} beat_schedule[{one.key!r}]", now)
+    reading = entries.reading(source, found, lambda one: f"{source} beat_schedule[{one.key!r}]", now)
+    return reading + Reading(notes=tuple(_notes(found)))
+
+
+def _notes(found: Sequence[Periodic]) -> Iterator[str]:
+    """Of short intervals nobody minds where they are counted from."""
+    long = [
+        one.key
+        for one in found
+        if isinstance(one.rule, Every) and one.rule.every >= _LONG and not one.start_at
+    ]
+    if long:
+        yield (
+            f"{', '.join(long)}: beat counts intervals from its last run, which the app does not tell; here "
+            "they count from the import; beatd entry set NAME --start-at INSTANT has them count from another"
+        )
 
 
 @contextmanager

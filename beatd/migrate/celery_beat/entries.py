@@ -42,8 +42,8 @@ def _notes(found: Sequence[Found]) -> Iterator[str]:
     if held:
         have = "has" if len(held) == 1 else "have"
         yield (
-            f"{len(held)} of them {have} dst_fold = first: when the clock is set back, Celery runs nothing in "
-            "the hour that comes again, nor do they; beatd entry set NAME --dst-fold both changes that"
+            f"{len(held)} of them {have} dst_fold = first: when the clock is set back, Celery runs nothing "
+            "in the hour that comes again, nor do they; beatd entry set NAME --dst-fold both changes that"
         )
 
 
@@ -106,6 +106,10 @@ class _Entry:
                 field, format_instant(instant), problem, example="a number of seconds, or no expiry"
             )
         self.options["end_at"] = timing.before(instant)
+        self.warnings.append(
+            f"{field} is one instant: nothing is due from it on (end_at), but a message that still waits "
+            "then is run, which Celery would drop; --expires says how long one may wait"
+        )
 
     def _argument(self, name: str, value: Any) -> None:
         if value:
@@ -137,7 +141,6 @@ class _Entry:
                 else parse_instant(value.isoformat(), parse_zone("UTC"), "x")
             )
             self._end(instant, "options.expires")
-            self.warnings.append("expires is one instant: nothing runs from it on (end_at)")
         else:
             self.options["expires"] = _seconds("options.expires", value)
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from beatd.broker.periodic import CRONTAB_FIELDS, Clocked, Every, Periodic, Rule, Solar, crontab
+from beatd.broker.task_options import Sent, with_declared
 from beatd.errors import FieldError, InvalidInput
 from beatd.migrate.celery_beat import entries
 from beatd.migrate.found import Reading
@@ -55,10 +56,12 @@ _LAYOUTS = (
 )
 
 
-def read(url: str, now: datetime, *, timezone: str | None = None) -> tuple[Reading, str]:
+def read(url: str, now: datetime, *, timezone: str | None = None, app: Any = None) -> tuple[Reading, str]:
     """What the tables in a database say, and what the source is called: the URL without its password.
 
-    `timezone` is that of crontabs which name none. Raises FieldError, InvalidInput, DatabaseUnavailable.
+    `timezone` is that of crontabs which name none; `app` the Celery app that has the tasks.
+
+    Raises FieldError, InvalidInput, DatabaseUnavailable.
     """
     database = foreign.open_foreign(url)
     try:
@@ -67,7 +70,7 @@ def read(url: str, now: datetime, *, timezone: str | None = None) -> tuple[Readi
         database.close()
     source = database.name
     readings = [
-        _read(layout, tables, source if schema is None else f"{source} {schema}", now, timezone)
+        _read(layout, tables, source if schema is None else f"{source} {schema}", now, timezone, app)
         for schema, tables in found.items()
         for layout in _LAYOUTS
         if layout.tasks in tables
@@ -80,7 +83,12 @@ def read(url: str, now: datetime, *, timezone: str | None = None) -> tuple[Readi
 
 
 def _read(
-    layout: _Layout, tables: Mapping[str, Sequence[Row]], source: str, now: datetime, timezone: str | None
+    layout: _Layout,
+    tables: Mapping[str, Sequence[Row]],
+    source: str,
+    now: datetime,
+    timezone: str | None,
+    app: Any,
 ) -> Reading:
     schedules = {
         kind: {row["id"]: row for row in tables.get(table, ())} for kind, table in layout.schedules.items()
@@ -88,7 +96,7 @@ def _read(
     rows = tables[layout.tasks]
     done = {row["name"] for row in rows if _is_done(_Task(row, schedules, timezone), now)}
     periodics = [
-        _Task(row, schedules, timezone).periodic(layout, now) for row in rows if row["name"] not in done
+        _Task(row, schedules, timezone).periodic(layout, now, app) for row in rows if row["name"] not in done
     ]
     reading = entries.reading(source, periodics, lambda one: f"{layout.tasks} {one.key!r}", now)
     notes = []
@@ -126,29 +134,42 @@ class _Task:
         self._timezone = timezone
         self._findings: list[FieldError] = []
 
-    def periodic(self, layout: _Layout, now: datetime) -> Periodic:
+    def periodic(self, layout: _Layout, now: datetime, app: Any) -> Periodic:
         row, name = self.row, str(self.row["name"])
         headers = self._collected(lambda: _json("headers", row.get("headers"), dict)) or {}
         if layout.names_itself:
             headers = {**headers, "periodic_task_name": name}
         options = {key: row.get(key) or None for key in ("queue", "exchange", "routing_key")}
-        expires = self._collected(lambda: _instant("expires", row.get("expires")))
+        options |= {"priority": row.get("priority"), "headers": headers or None}
+        end_at = self._collected(lambda: _instant("expires", row.get("expires")))
+        # of a task that declares one, too, the row's holds
+        options["expires"] = end_at or row.get("expire_seconds")
+        options = {key: value for key, value in options.items() if value is not None}
+        sent = with_declared(app, str(row["task"]), options) if app is not None else Sent(options)
+        rule = self._collected(lambda: self._rule(now))
         return Periodic(
             key=name,
             task=str(row["task"] or ""),
-            rule=self._collected(lambda: self._rule(now)),
+            rule=rule,
             args=self._collected(lambda: _json("args", row.get("args"), list)) or (),
             kwargs=self._collected(lambda: _json("kwargs", row.get("kwargs"), dict)) or {},
-            options=options
-            | {"priority": row.get("priority"), "headers": headers or None}
-            | {"expires": None if expires else row.get("expire_seconds")},
+            options={key: value for key, value in sent.options.items() if value is not end_at},
             enabled=self.flag("enabled"),
-            start_at=self._collected(lambda: _instant("start_time", row.get("start_time"))),
-            end_at=expires,
+            start_at=self._collected(lambda: self._start(rule, now)),
+            end_at=end_at,
             max_runs=1 if self.flag("one_off") and self.schedule()[0] != "clocked" else None,
             description=row.get("description") or None,
-            findings=tuple(self._findings),
+            findings=(*self._findings, *sent.findings),
+            warnings=tuple(sent.warnings),
         )
+
+    def _start(self, rule: Rule | None, now: datetime) -> datetime | None:
+        """An interval goes on counting from its last run, unless its start is to come."""
+        start = _instant("start_time", self.row.get("start_time"))
+        if not isinstance(rule, Every) or (start is not None and start > now):
+            return start
+        last = _instant("last_run_at", self.row.get("last_run_at"))
+        return start if last is None or last > now else last.replace(microsecond=0)
 
     def flag(self, name: str) -> bool:
         return bool(self.row.get(name))
@@ -174,20 +195,20 @@ class _Task:
 
     def _rule(self, now: datetime) -> Rule:
         kind, row = self.schedule()
+        if kind is None:
+            problem = f"the row names no schedule; one of {', '.join(_KINDS)} is wanted"
+            raise FieldError("schedule", None, problem)
         if row is None:
             raise FieldError("schedule", kind, "the schedule that it names is not there any more")
         match kind:
             case "crontab":
-                return crontab({name: str(row[name]) for name in CRONTAB_FIELDS}, self._zone(row))
+                return crontab({name: str(row.get(name)) for name in CRONTAB_FIELDS}, self._zone(row))
             case "interval":
                 return _every(row)
             case "solar":
-                return Solar(str(row["event"]), float(row["latitude"]), float(row["longitude"]))
-        at = _instant("clocked_time", row["clocked_time"])
-        if at is None or at <= now:
-            problem = "that time has passed, and it has not run: the scheduler would run it at once"
-            raise FieldError("clocked_time", None if at is None else format_instant(at), problem)
-        return Clocked(at)
+                latitude, longitude = (_degrees(name, row.get(name)) for name in ("latitude", "longitude"))
+                return Solar(str(row.get("event")), latitude, longitude)
+        return Clocked(_time_to_come("clocked_time", row.get("clocked_time"), now))
 
     def _zone(self, row: Row) -> str:
         name = row.get("timezone") or self._timezone
@@ -197,9 +218,34 @@ class _Task:
 
 
 def _every(row: Row) -> Every:
-    if row["period"] not in _PERIODS:
-        raise FieldError("period", row["period"], f"one of {', '.join(_PERIODS)}")
-    return Every(timedelta(**{row["period"]: int(row["every"])}))
+    every, period = row.get("every"), row.get("period")
+    if period not in _PERIODS:
+        raise FieldError("period", period, f"one of {', '.join(_PERIODS)}", example="minutes")
+    try:
+        return Every(timedelta(**{period: int(str(every))}))
+    except ValueError:
+        raise FieldError("every", every, "a whole number is wanted", example="10") from None
+    except OverflowError:
+        raise FieldError(
+            "every", f"{every} {period}", "so long cannot be counted", example="365 days"
+        ) from None
+
+
+def _degrees(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise FieldError(name, value, "a number of degrees is wanted", example="52.52") from None
+
+
+def _time_to_come(name: str, value: Any, now: datetime) -> datetime:
+    at = _instant(name, value)
+    if at is None:
+        raise FieldError(name, None, "it says no time", example="2026-03-29 09:30:00")
+    if at <= now:
+        problem = "that time has passed, and it has not run: the scheduler would run it at once"
+        raise FieldError(name, format_instant(at), problem)
+    return at
 
 
 def _instant(name: str, value: Any) -> datetime | None:
@@ -208,9 +254,9 @@ def _instant(name: str, value: Any) -> datetime | None:
         return None
     try:
         instant = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise FieldError(name, value, "not a date and time", example="2026-03-29 09:30:00") from None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
 def _json(name: str, value: Any, kind: type) -> Any:
@@ -219,7 +265,7 @@ def _json(name: str, value: Any, kind: type) -> Any:
     wanted, example = ("an array", "[1, 2]") if kind is list else ("an object", '{"key": "value"}')
     try:
         parsed = value if isinstance(value, kind) else json.loads(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise FieldError(name, value, f"not JSON: {error}", example=example) from None
     if not isinstance(parsed, kind):
         raise FieldError(name, value, f"not {wanted} of JSON", example=example)

@@ -7,6 +7,7 @@ as it has, from a boundary on. Which of several boundaries hung on when beat was
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,8 +50,17 @@ def _crontab(rule: Crontab) -> tuple[dict[str, Any], list[str]]:
     text = expression(rule)
     dst = daylight(rule, text)
     options = {"cron": text, "timezone": rule.timezone, "dst_gap": dst.dst_gap, "dst_fold": dst.dst_fold}
+    options |= _late(rule.starting_deadline)
     warnings = [warning for warning in (mistake(rule), dst.differs) if warning]
     return {name: value for name, value in options.items() if value is not None}, warnings
+
+
+def _late(seconds: float | None) -> dict[str, Any]:
+    """How late a run may still start."""
+    if seconds is None:
+        return {}
+    whole = math.ceil(seconds)
+    return {"misfire_grace": format_duration(timedelta(seconds=whole))} if whole > 0 else {"misfire": "skip"}
 
 
 def _every(rule: Every) -> tuple[dict[str, Any], list[str]]:

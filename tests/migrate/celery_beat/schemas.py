@@ -26,6 +26,13 @@ INSERT INTO django_celery_beat_intervalschedule VALUES (1, 10, 'minutes'), (2, 5
 INSERT INTO django_celery_beat_solarschedule VALUES (1, 'sunset', 52.52, -13.405), (2, 'dawn_nautical', 1, 2);
 INSERT INTO django_celery_beat_clockedschedule VALUES (1, '2026-07-01 09:00:00'), (2, '2026-05-01 09:00:00');
 """
+#: What only SQLite takes, and somebody has written into it.
+WRONG = """
+INSERT INTO django_celery_beat_intervalschedule VALUES (4, 2147483647, 'days'), (5, NULL, 'hours'),
+    (6, 1, 'weeks');
+INSERT INTO django_celery_beat_solarschedule VALUES (3, 'sunset', 'north', 0), (4, 'sunset', 0, NULL);
+INSERT INTO django_celery_beat_clockedschedule VALUES (3, NULL);
+"""
 TYPES = {
     "sqlite": {"instant": "datetime", "boolean": "bool"},
     "postgresql": {"instant": "timestamptz", "boolean": "boolean"},

@@ -414,3 +414,41 @@ def test_where_messages_go_that_name_no_queue(configured: str, queue: str | None
     entries["3"] = {"task": "t", "schedule": 60, "options": {"queue": "mail"}}
     notes = list(celery_beat.routing_notes(read_app(app_of(entries)), configured, "shop:app", queue))
     assert [note[:23] for note in notes] == ([told] if told else [])
+
+
+def test_long_intervals_are_said_to_count_from_the_import() -> None:
+    schedule = {"day": {"task": "t", "schedule": 86_400}, "hour": {"task": "t", "schedule": 3600}}
+    [note] = read_app(app_of({**schedule, "minute": {"task": "t", "schedule": 60}})).notes
+    assert note.startswith("day, hour: beat counts intervals from its last run, which the app does not tell")
+    assert read_app(app_of({"minute": {"task": "t", "schedule": 60}})).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ({"beat_cron_starting_deadline": 90}, {"misfire_grace": "1m30s"}),
+        ({"beat_cron_starting_deadline": 0.5}, {"misfire_grace": "1s"}),
+        ({"beat_cron_starting_deadline": 0}, {"misfire": "skip"}),
+        ({}, {}),
+    ],
+)
+def test_how_late_a_crontab_may_start(settings: dict[str, Any], options: dict[str, Any]) -> None:
+    of_crontab = options_of({"schedule": crontab(minute=0, hour=3)}, **settings)
+    assert {key: value for key, value in of_crontab.items() if key.startswith("misfire")} == options
+    assert "misfire_grace" not in options_of({"schedule": 60}, **settings)
+
+
+@pytest.mark.parametrize("arguments", [{"args": [(1, 2)]}, {"kwargs": {"a": [{"b": (1,)}]}}])
+def test_tuples_are_told_where_messages_would_keep_them(arguments: dict[str, Any]) -> None:
+    entry = {"task": "t", "schedule": 60, **arguments}
+    [found] = read_app(app_of({"a": entry}, task_serializer="pickle")).found
+    assert found.warnings == ("a tuple inside args or kwargs becomes a list, where pickle keeps it a tuple",)
+    by_option = {**entry, "options": {"serializer": "pickle"}}
+    assert read_app(app_of({"a": by_option})).found[0].warnings == found.warnings
+    assert read_app(app_of({"a": entry})).found[0].warnings == ()
+
+
+@pytest.mark.parametrize("seconds", [1e20, float("nan"), float("inf")])
+def test_seconds_that_nobody_can_count_are_refused(seconds: float) -> None:
+    [told] = refused({"schedule": seconds})
+    assert f"schedule: {seconds!r}: so many seconds cannot be counted" in told

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -14,7 +15,7 @@ from beatd.errors import DatabaseUnavailable, FieldError, InvalidInput
 from beatd.migrate.celery_beat import read_tables
 from beatd.migrate.found import Reading
 from tests.migrate.celery_beat.reading import NOW
-from tests.migrate.celery_beat.schemas import DJANGO, OLDER, SQLALCHEMY, TYPES
+from tests.migrate.celery_beat.schemas import DJANGO, OLDER, SQLALCHEMY, TYPES, WRONG
 
 Insert = Callable[..., Reading]
 
@@ -24,7 +25,7 @@ def read(tmp_path: Path) -> Iterator[Insert]:
     """Puts rows into the table of tasks, and reads all."""
     file = tmp_path / "django.sqlite3"
     database = sqlite3.connect(file)
-    database.executescript(DJANGO.format(**TYPES["sqlite"]))
+    database.executescript(DJANGO.format(**TYPES["sqlite"]) + WRONG)
 
     def insert_and_read(*rows: dict[str, Any]) -> Reading:
         for number, row in enumerate(rows, 1):
@@ -144,7 +145,18 @@ def test_kinds_of_schedules(read: Insert, row: dict[str, Any], options: dict[str
         ),
         ({"crontab_id": 4}, "timezone: 'Middle/Earth'"),
         ({"crontab_id": 9}, "schedule: 'crontab': the schedule that it names is not there any more"),
-        ({}, "schedule: None: the schedule that it names is not there any more"),
+        ({}, "schedule: None: the row names no schedule; one of crontab, interval, solar, clocked is wanted"),
+        ({"interval_id": 4}, "every: '2147483647 days': so long cannot be counted"),
+        ({"interval_id": 5}, "every: None: a whole number is wanted"),
+        ({"interval_id": 6}, "period: 'weeks': one of days, hours, minutes"),
+        ({"solar_id": 3}, "latitude: 'north': a number of degrees is wanted"),
+        ({"solar_id": 4}, "longitude: None: a number of degrees is wanted"),
+        ({"clocked_id": 3, "one_off": True}, "clocked_time: None: it says no time"),
+        (
+            {"interval_id": 1, "start_time": "0001-01-01 00:00:00+05:00"},
+            "start_time: '0001-01-01 00:00:00+05:00': not",
+        ),
+        ({"interval_id": 1, "args": "[" * 100_000}, "args: '[[[["),
         ({"interval_id": 2}, "schedule: 'every 0.5 seconds'"),
         ({"solar_id": 2}, "schedule: \"solar('dawn_nautical', 1, 2)\": of Celery's events there are"),
         ({"clocked_id": 2, "one_off": True}, "clocked_time: '2026-05-01T09:00:00Z': that time has passed"),
@@ -167,9 +179,77 @@ def test_what_is_over_is_told_and_left_out(read: Insert) -> None:
     )
     assert [found.names[0] for found in reading.found] == ["left"]
     assert reading.refused == ()
-    assert reading.notes == (
-        "django-celery-beat: these are over (run once, or expired): clocked, expired, ran",
+    assert reading.notes[0] == (
+        "django-celery-beat: these are over (run once, or expired): clocked, expired, ran"
     )
+
+
+def test_a_row_that_is_wrong_leaves_the_others(read: Insert) -> None:
+    reading = read({"interval_id": 4}, {"interval_id": 1}, {"solar_id": 3}, {"interval_id": 5})
+    assert [found.names[0] for found in reading.found] == ["task 2"]
+    assert [finding.where for finding in reading.refused] == [
+        f"django_celery_beat_periodictask 'task {number}'" for number in (1, 3, 4)
+    ]
+
+
+LAST = "2026-06-01 11:57:20.250000"
+
+
+@pytest.mark.parametrize(
+    ("row", "start"),
+    [
+        ({"interval_id": 1, "last_run_at": LAST}, "2026-06-01T11:57:20Z"),
+        (
+            {"interval_id": 1, "last_run_at": LAST, "start_time": "2026-05-01 00:00:00"},
+            "2026-06-01T11:57:20Z",
+        ),
+        (
+            {"interval_id": 1, "last_run_at": LAST, "start_time": "2026-07-01 00:00:00"},
+            "2026-07-01T00:00:00Z",
+        ),
+        ({"interval_id": 1, "start_time": "2026-05-01 00:00:00"}, "2026-05-01T00:00:00Z"),
+        ({"interval_id": 1, "last_run_at": "2027-01-01 00:00:00"}, None),
+        ({"crontab_id": 1, "last_run_at": LAST}, None),
+    ],
+)
+def test_an_interval_goes_on_from_its_last_run(read: Insert, row: dict[str, Any], start: str | None) -> None:
+    assert _options(read(row)).get("start_at") == start
+
+
+def test_an_end_that_messages_outlive_is_told(read: Insert) -> None:
+    [found] = read({"interval_id": 1, "expires": "2026-07-01 00:00:00"}).found
+    [warning] = found.warnings
+    assert warning.startswith(
+        "expires is one instant: nothing is due from it on (end_at), but a message that"
+    )
+
+
+def test_what_tasks_declare_of_themselves_counts_if_their_app_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"proj_{uuid4().hex}"
+    Path(f"{name}.py").write_text(
+        "from celery import Celery\napp = Celery('shop')\n"
+        "@app.task(name='b', queue='slow', priority=3, expires=60, time_limit=30)\ndef b(number): pass\n"
+    )
+    url = _file(tmp_path, SQLALCHEMY)
+    reading, _ = read_tables(url, NOW, app_path=f"{name}:app")
+    assert reading.notes == ()
+    assert dict(reading.found[1].options) == {
+        "every": "2h",
+        "task": "b",
+        "args": [7],
+        "queue": "slow",
+        "priority": 3,
+        "expires": "1m",
+        "time_limit": "30s",
+    }
+    [note] = read_tables(url, NOW)[0].notes
+    assert "what the tasks themselves declare" in note
+    assert "BEATD_CELERY_APP" in note
+    with pytest.raises(InvalidInput, match=r"^celery\.app: 'nothing_here:app': cannot be imported"):
+        read_tables(url, NOW, app_path="nothing_here:app")
 
 
 @pytest.mark.parametrize(
