@@ -52,7 +52,7 @@ def tell(path: str, commands: Iterable[str]) -> Told:
         return Told(by_path, _against(path, by_path, evidence))
     if evidence <= {"user"} or ("system" not in evidence and "user" in evidence):
         return Told("user")
-    if evidence == {"system"}:
+    if "system" in evidence and evidence <= {"system", "like system"}:
         return Told("system")
     if {"system", "user"} <= evidence:
         problem = "some lines of this file have a user before the command, and some cannot have one"
@@ -81,8 +81,8 @@ def can_be_user(name: str) -> bool:
 
 def user_column(command: str) -> str | None:
     """What is surely meant as a user, where a command begins with such."""
-    first, _, rest = command.partition(" ")
-    return first if _USERS.fullmatch(first) and rest.strip() else None
+    first, second, *_ = [*command.split(None, 2), "", ""]
+    return first if _USERS.fullmatch(first) and second else None
 
 
 def _against(path: str, by_path: Form, evidence: Collection[str]) -> str | None:
@@ -96,8 +96,8 @@ def _against(path: str, by_path: Form, evidence: Collection[str]) -> str | None:
     return None
 
 
-def _evidence(command: str) -> Literal["user", "system", "either"]:
-    """The form that a line can only be of."""
+def _evidence(command: str) -> Literal["user", "system", "like system", "either"]:
+    """The form that a line can only be of. One like a system's is so where others are."""
     first, second, *_ = [*command.split(None, 2), "", ""]
     if _TEMPLATE.match(first):
         return "either"
@@ -106,4 +106,4 @@ def _evidence(command: str) -> Literal["user", "system", "either"]:
         return "system" if is_followed else "either"
     if not can_be_user(first) or _NO_USERS.fullmatch(first) or not is_followed:
         return "user"
-    return "either"
+    return "like system" if second.startswith("/") else "either"

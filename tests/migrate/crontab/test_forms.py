@@ -28,6 +28,7 @@ SYSTEM_LINES = b"SHELL=/bin/sh\n17 * * * * root /opt/poll --all\n25 6 * * * www-
         ("/var/spool/cron/crontabs/anna", b"", "user"),
         ("crontab", b"* * * * * root /opt/poll\n", "system"),
         ("crontab", b"@reboot www-data A=b /opt/poll\n0 5 * * * nobody x\n0 5 * * * root a\n", "system"),
+        ("crontab", b"* * * * *\troot\tpoll x\n0 5 * * *\tanna\t/opt/poll\n", "system"),
         ("crontab", b"0 4 * * * python3 /srv/build.py\n", "user"),
         ("crontab", b"0 4 * * * backup --all\n", "user"),
         ("crontab", b"0 4 * * * poll\n", "user"),
