@@ -268,6 +268,8 @@ def _print_below(out: Console, row: Row, all_fires: bool, changes: bool) -> None
 
 
 def _next(row: Row) -> str:
+    if not row.enabled:
+        return "off"
     if not row.next_fires:
         return NONE if row.action != "refused" else ""
     return zoned(row.next_fires[0], zone_of(row.timezone))

@@ -40,7 +40,8 @@ _NAMED = 5
 @dataclass(frozen=True, slots=True)
 class Row:
     """What becomes of one thing of a source. `problem` says why one is refused; `changes` holds the old and
-    new values of options. `next_fires` is empty where nobody knows them, as of boots.
+    new values of options. `next_fires` is empty where nobody knows them, as of boots, and where it is not
+    `enabled`.
     """
 
     where: str
@@ -49,6 +50,7 @@ class Row:
     schedule: str = ""
     sentence: str = ""
     timezone: str = "UTC"
+    enabled: bool = True
     next_fires: tuple[datetime, ...] = ()
     warnings: tuple[str, ...] = ()
     problem: str | None = None
@@ -159,7 +161,8 @@ class _Judge:
             row,
             sentence=outlook.sentence,
             timezone=outlook.timezone,
-            next_fires=tuple(fire.fire_time for fire in outlook.fires),
+            enabled=definition.enabled,
+            next_fires=tuple(fire.fire_time for fire in outlook.fires) if definition.enabled else (),
             warnings=tuple(warnings),
         ), []
 
@@ -235,7 +238,7 @@ class _Comparing:
                 warning = f"the entry {told(same)} does the same at the same times: both will run"
                 row = replace(row, warnings=(*row.warnings, warning))
         elif name in self._elsewhere.by_hand:
-            findings = [_is_taken(name, found.where), *findings]
+            findings = [_is_taken(name, found), *findings]
         if findings:
             self._refused += findings
             return replace(row, action="refused", problem=_problems(findings))
@@ -346,9 +349,9 @@ def _refused(findings: Iterable[FieldError]) -> Iterator[Row]:
         yield Row(several[0].where or "", "refused", "", problem=_problems(several))
 
 
-def _is_taken(name: str, where: str) -> FieldError:
+def _is_taken(name: str, found: Found) -> FieldError:
     problem = "there is an entry of this name that was not imported; put something before it"
-    return FieldError("name", name, problem, example="--prefix cron-", where=where)
+    return FieldError("name", name, problem, example=f"--prefix {found.origin.kind}-", where=found.where)
 
 
 def _is_here(same: StoredEntry, where: str) -> FieldError:

@@ -91,6 +91,18 @@ def test_pruned(context: Context) -> None:
 
 
 @on_sqlite
+def test_what_is_disabled_has_no_next_fire(context: Context) -> None:
+    one = found("0 6 * * * off")
+    disabled = replace(one, options={**one.options, "enabled": False})
+    (checked,) = importing.check(Offline("UTC"), Reading((disabled,)), datetime.now(UTC))
+    rows = [checked, *run(context, Reading((disabled,))), *run(context, Reading((disabled,)))]
+    assert [row.action for row in rows] == ["add", "add", "unchanged"]
+    assert {(row.enabled, row.next_fires) for row in rows} == {(False, ())}
+    (on,) = run(context, Reading((one,)))
+    assert (on.enabled, len(on.next_fires)) == (True, 3)
+
+
+@on_sqlite
 def test_what_is_removed_by_hand_comes_again(context: Context) -> None:
     run(context, TABLE)
     entries.remove(context, "poll")
@@ -352,7 +364,7 @@ def test_a_name_that_is_taken(context: Context) -> None:
     entries.add(context, "backup", {"every": "5m", "shell": "x"})
     assert findings(context, TABLE) == [
         f"{ETC}:2: name: 'backup': there is an entry of this name that was not imported; "
-        "put something before it; for example '--prefix cron-'"
+        "put something before it; for example '--prefix lines-'"
     ]
     assert told(run(context, TABLE, prefix="web1-"))[0] == ("add", "web1-backup")
     assert told(run(context, TABLE, prefix="web1-"))[0] == ("unchanged", "web1-backup")
