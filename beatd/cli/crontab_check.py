@@ -12,8 +12,9 @@ from rich.text import Text
 
 from beatd.cli.output import print_hanging
 from beatd.cli.times import with_weekday, zone_of
+from beatd.errors import FieldError
 from beatd.migrate.crontab.crons import CALLED
-from beatd.migrate.crontab.entries import where
+from beatd.migrate.crontab.entries import readable, where
 from beatd.migrate.crontab.model import Crontab, Line
 from beatd.migrate.crontab.tabs import Tab, Tabs
 from beatd.migrate.crontab.users import queue_of, unit_of, users_of
@@ -45,7 +46,9 @@ class Report:
         self._found: dict[str, list[Found]] = defaultdict(list)
         for one in tabs.reading.found:
             self._found[one.where].append(one)
-        self._findings = {self._line_of(finding.where or ""): finding for finding in tabs.reading.refused}
+        self._findings: dict[str, list[FieldError]] = defaultdict(list)
+        for finding in tabs.reading.refused:
+            self._findings[self._line_of(finding.where or "")].append(finding)
 
     @property
     def is_clean(self) -> bool:
@@ -79,12 +82,12 @@ class Report:
         for tab in self._tabs.tabs:
             self._print_file(out, tab)
         for finding in self._tabs.refused:
-            out.print(Text(f"✗ {finding}", style="red"), soft_wrap=True)
+            print_hanging(out, Text("✗ ", style="red"), Text(str(finding), style="red"))
         for note in self._tabs.notes:
-            out.print(Text(note, style="yellow"), soft_wrap=True)
+            print_hanging(out, Text("! ", style="yellow"), Text(note, style="yellow"))
         for text in worker_lines(self._tabs.reading.found):
             out.print(Text(text), soft_wrap=True)
-        out.print(Text(self._sum()), soft_wrap=True)
+        print_hanging(out, Text(), Text(self._sum()))
 
     def _line_of(self, place: str) -> str:
         """Without the column that it may have."""
@@ -110,9 +113,14 @@ class Report:
 
     def _reason(self, crontab: Crontab, line: Line) -> str | None:
         at = where(crontab, line)
-        if finding := self._findings.get(at):
-            return str(finding.at(""))
+        if findings := self._findings.get(at):
+            return "; ".join(str(finding.at("")) for finding in findings)
         return next((row.problem for row in self._rows[at] if row.action == "refused"), None)
+
+    def _place(self, at: str) -> str:
+        """With the column of what is wrong."""
+        findings = self._findings.get(at)
+        return (findings[0].where if findings else None) or at
 
     def _queue(self, crontab: Crontab, line: Line) -> str | None:
         found = self._found[where(crontab, line)]
@@ -155,7 +163,8 @@ class Report:
             "entries": [{"name": row.name, "schedule": row.schedule} for row in rows],
             "warnings": self._warnings(crontab, line),
             "reason": self._reason(crontab, line),
-            "where": self._findings[at].where if at in self._findings else at,
+            "where": self._place(at),
+            "options": dict(found) if rows else None,
             "never_ran": line.never_ran,
         }
 
@@ -166,7 +175,7 @@ class Report:
         what = (
             "anacrontab" if tab.is_anacron else f"{crontab.form} crontab, as {CALLED[crontab.cron]} reads it"
         )
-        out.print(Text(f"{crontab.path}: {what}", style="bold"), soft_wrap=True)
+        print_hanging(out, Text(), Text(f"{crontab.path}: {what}", style="bold"))
         for note in tab.reading.notes:
             print_hanging(out, Text("  ! ", style="yellow"), Text(note, style="yellow"))
         for (kind, _), group in groupby(crontab.lines, lambda line: self._grouped(crontab, line)):
@@ -187,9 +196,12 @@ class Report:
     def _print_line(self, out: Console, crontab: Crontab, line: Line, kind: str) -> None:
         style = {"refused": "red", "environment": "dim"}.get(kind, "")
         shown = line.source.strip(" \t\r")
-        out.print(Text(f"{line.number:>7} {kind:<8} {shown}", style=style), soft_wrap=True)
+        print_hanging(
+            out, Text(f"{line.number:>7} {kind:<8} ", style=style), Text(readable(shown), style=style)
+        )
         if reason := self._reason(crontab, line):
-            print_hanging(out, Text(f"{_INDENT}✗ ", style="red"), Text(reason))
+            told = f"{self._place(where(crontab, line))}: {reason}"
+            print_hanging(out, Text(f"{_INDENT}✗ ", style="red"), Text(told))
         for row in self._rows[where(crontab, line)]:
             if row.action != "refused":
                 self._print_entry(out, row, self._queue(crontab, line))

@@ -140,7 +140,12 @@ def test_an_entry_that_beatd_would_not_take_is_refused_too(beatd: Beatd) -> None
     write(beatd, "anacrontab", "1 5 good x\n0 5 bad x\n")
     document = checked(beatd, "anacrontab", status=1)
     good, bad = document["files"][0]["lines"]
-    assert (good["kind"], good["name"], bad["kind"], bad["name"]) == ("entry", "good", "refused", None)
+    assert (good["kind"], good["name"], bad["kind"], bad["name"]) == (
+        "entry",
+        "anacron-good",
+        "refused",
+        None,
+    )
     assert bad["reason"].startswith("period: '0': 1 to 1000 days")
 
 
@@ -148,7 +153,7 @@ def test_bytes_that_are_not_utf_8_come_through_as_escapes(tmp_path: Path) -> Non
     """As a process, whose output is bytes."""
     write(Beatd(tmp_path), "tab", b"N=\xe4\n@daily \xff\x80 ok\n")
     done = subprocess.run(
-        [PROGRAM, "crontab", "check", "tab", "--json", "--timezone", "UTC"],
+        [PROGRAM, "crontab", "check", "tab", "--json", "--timezone", "UTC", "--user"],
         cwd=tmp_path,
         env=Beatd(tmp_path).env,
         capture_output=True,
@@ -197,6 +202,33 @@ def test_the_zone_is_the_machines_or_the_one_that_is_given(beatd: Beatd) -> None
     assert (
         "'Europe/Berlin'" in beatd("crontab", "check", "tab", "--timezone", "Europe/Brelin", status=2).stderr
     )
+
+
+def test_what_is_refused_is_told_with_its_column(beatd: Beatd) -> None:
+    write(beatd, "tab", "0 61 * * * x\n  0 5 * FOO * y\n")
+    told = beatd("crontab", "check", "tab", "--user", status=1).stdout
+    assert "        ✗ tab:1:3: hour: '61'" in told
+    assert "        ✗ tab:2:9: month: 'FOO'" in told
+
+
+def test_what_a_file_as_a_whole_is_about_is_told_once(beatd: Beatd) -> None:
+    write(beatd, "tab", "@daily x\n@daily y\n@daily z\n61 * * * * bad\n")
+    told = beatd("crontab", "check", "tab", "--user", "--cron", "debian", status=1).stdout
+    assert told.count("Debian's cron ignores the whole file") == 1
+    assert told.count("cron has never run it") == 3
+
+
+def test_the_options_of_an_entry_are_in_the_document(beatd: Beatd) -> None:
+    write(beatd, "tab", "MAILTO=me\nRANDOM_DELAY=45\n@daily x\n")
+    line = checked(beatd, "tab", "--user", "--cron", "cronie")["files"][0]["lines"][-1]
+    options = {key: line["options"][key] for key in ("mailto", "jitter", "misfire", "environment", "shell")}
+    assert options == {
+        "mailto": "me",
+        "jitter": "45m",
+        "misfire": "skip",
+        "environment": "cron",
+        "shell": "x",
+    }
 
 
 def test_a_machine_without_a_zone_that_has_a_name(tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def test_at_120_columns() -> None:
         "  26  unchanged  boot                              @reboot             –",
         "  31  refused",
     ]
-    assert lines[9].startswith("      ✗ cron: '0 22-6 * * *': hour: '22-6' is reversed, so so")
+    assert lines[9].startswith(
+        "      ✗ /etc/crontab:31:5: cron: '0 22-6 * * *': hour: '22-6' is reversed, so so"
+    )
     assert lines[-5:] == [
         "      add        cleanup                           every 30s           2026-03-29 01:17 UTC",
         "      refused    beat: solar",
@@ -91,6 +93,11 @@ def test_at_no_width_anything_is_lost(width: int) -> None:
         assert row.where.partition(":")[0] in everything
         assert all(piece in everything for piece in row.name.split("-"))
         assert row.schedule[:16] in everything
+
+
+def test_all_are_refused() -> None:
+    lines = printed(80, Row("/etc/crontab:1:1", "refused", "", problem="minute: '61': too many"))
+    assert lines == ["/etc/crontab", "  1  refused", "      ✗ /etc/crontab:1:1: minute: '61': too many"]
 
 
 def test_a_check_tells_three_fires() -> None:
@@ -168,9 +175,48 @@ def test_refused(beatd: Beatd) -> None:
     assert names(beatd) == {"backup", "poll"}
 
 
+def test_the_document_of_what_is_refused(beatd: Beatd) -> None:
+    (beatd.home / "tab").write_text(TAB + "61 * * * * night\n")
+    refused = beatd("crontab", "import", "tab", "--user", "--json", status=2)
+    document = json.loads(refused.stdout)
+    assert (document["applied"], document["totals"]["refused"], document["totals"]["added"]) == (False, 1, 2)
+    assert [row["where"] for row in document["rows"] if row["action"] == "refused"] == ["tab:4:1"]
+    assert "nothing was imported" in refused.stderr
+    assert names(beatd) == set()
+
+
+def test_nothing_but_refusals(beatd: Beatd) -> None:
+    (beatd.home / "tab").write_text("61 * * * * x\n")
+    done = beatd("crontab", "import", "tab", "--user", "--partial")
+    assert "✗ tab:1:1: minute" in done.stdout
+    assert names(beatd) == set()
+
+
+def test_an_edited_command_is_no_second_job(beatd: Beatd) -> None:
+    """And what is no longer there says that it still runs."""
+    (beatd.home / "tab").write_text("0 3 * * * /opt/backup.sh --full\n0 4 * * * other\n")
+    beatd("crontab", "import", "tab", "--user")
+    (beatd.home / "tab").write_text("0 3 * * * /opt/backup.sh --full --to s3\n0 9 1 * * new\n")
+    done = beatd("crontab", "import", "tab", "--user")
+    assert "shell: /opt/backup.sh --full → /opt/backup.sh --full --to s3" in done.stdout
+    assert done.stdout.splitlines()[-1] == "1 added, 1 changed, 0 removed, 0 unchanged, 1 left"
+    assert "it stays and goes on firing beside what was added; --prune removes it" in done.stdout
+    assert "until they are removed they run BESIDE what was added" in done.stderr
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_columns_are_kept_to_outside_a_terminal(beatd: Beatd, columns: str) -> None:
+    beatd.env["COLUMNS"] = columns
+    (beatd.home / "tab").write_text(f"0 4 * * * x\n* */3 * * * {'word ' * 50}\n61 4 * * * y\n")
+    for arguments in (["check"], ["import", "--dry-run", "--partial"]):
+        told = beatd("crontab", *arguments, "tab", "--user", status=None)
+        lines = [*told.stdout.splitlines(), *told.stderr.splitlines()]
+        assert max(map(len, lines)) <= int(columns)
+
+
 def test_the_document(beatd: Beatd) -> None:
     done = beatd.json("crontab", "import", "tab", "--user", "--dry-run")
-    assert done["totals"] == {"added": 2, "changed": 0, "removed": 0, "unchanged": 0, "refused": 0}
+    assert done["totals"] == {"added": 2, "changed": 0, "removed": 0, "unchanged": 0, "left": 0, "refused": 0}
     assert done["applied"] is False
     first = done["rows"][0]
     assert (first["action"], first["name"], first["schedule"]) == ("add", "backup", "30 2 * * *")

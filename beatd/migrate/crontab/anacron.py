@@ -200,7 +200,7 @@ def _found(crontab: Crontab, line: Line, taking: Taking, hours: tuple[int, int])
     return Found(
         origin=Origin(KIND, source_of(crontab.path), str(line.number), line.source),
         where=where(crontab, line),
-        names=(readable(ident), command_name(command)),
+        names=(f"anacron {readable(ident)}", command_name(command)),
         options=_options(line, taking, rule, command),
         warnings=warnings,
     )

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +40,7 @@ ANY_HOST = "any"
 
 _REBOOT = "@reboot"
 _EVERY = "@every "
+_RUN_PARTS = re.compile(r"(?:^|[\s/;&|({])run-parts\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +117,13 @@ def _of_line(crontab: Crontab, line: Line, taking: Taking) -> Reading:
         *_never_ran(line),
         *line.warnings,
         *_zone_warnings(line, taking, differs),
+        *_drawn_warnings(line, taking),
         *_host_warnings(crontab, line, taking),
         *_user_warnings(line),
     )
     found = partial(_found, crontab, line, taking)
+    if parts is None and taking.run_parts == "scripts" and _RUN_PARTS.search(command):
+        warnings += ("it does more than to run a folder's scripts, and so stays one entry",)
     if parts is None:
         return Reading((found(command_name(command), command, warnings),))
     name = _folder_name(parts)
@@ -140,8 +145,7 @@ def _of_line(crontab: Crontab, line: Line, taking: Taking) -> Reading:
         for script in scripts.taken
     )
     notes = [f"{where(crontab, line)}: {text}" for text in scripts.left_out]
-    told = f"the {len(entries)} scripts of {parts.folder} run side by side, not in turn; others are not known"
-    notes.append(f"{where(crontab, line)}: {told}")
+    notes.append(f"{where(crontab, line)}: {_scripts_told(len(entries), parts.folder)}")
     return Reading(entries, notes=tuple(notes))
 
 
@@ -247,6 +251,14 @@ def _zone_warnings(line: Line, taking: Taking, differs: FieldError | None) -> tu
     )
 
 
+def _drawn_warnings(line: Line, taking: Taking) -> tuple[str, ...]:
+    if "~" not in (line.schedule or "") or taking.dialect:
+        return ()
+    return (
+        "~ is one time for good here, by the entry's name; cronie draws another whenever it reads the file",
+    )
+
+
 def _host_warnings(crontab: Crontab, line: Line, taking: Taking) -> tuple[str, ...]:
     if line.schedule != _REBOOT or taking.host is not None:
         return ()
@@ -263,7 +275,10 @@ def mailto(line: Line) -> str | None:
 
 
 def _never_ran(line: Line) -> tuple[str, ...]:
-    return (f"here it will run, and has not so far: {line.never_ran}",) if line.never_ran else ()
+    """Of a line that is carried over it is the whole file that cron ignores; a note says why."""
+    return (
+        ("cron has never run it, for it ignores the whole file; here it will run",) if line.never_ran else ()
+    )
 
 
 def _user_warnings(line: Line) -> tuple[str, ...]:
@@ -276,6 +291,15 @@ def _folder_name(parts: RunParts) -> str:
     """`cron.daily`, `periodic daily`."""
     folder = Path(parts.folder)
     return folder.name if folder.name.startswith("cron") else f"{folder.parent.name} {folder.name}".strip()
+
+
+def _scripts_told(count: int, folder: str) -> str:
+    added = "what is added there later wants another import"
+    if count == 0:
+        return f"there is no script in {folder}; {added}"
+    if count == 1:
+        return f"the only script of {folder} is an entry; {added}"
+    return f"the {count} scripts of {folder} run side by side, not in turn; {added}"
 
 
 def _run_parts_warnings(parts: RunParts) -> tuple[str, ...]:

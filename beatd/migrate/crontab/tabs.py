@@ -64,7 +64,9 @@ class Tabs:
     def reading(self) -> Reading:
         reading = Reading(refused=self.refused, notes=self.notes)
         for tab in self.tabs:
-            reading += tab.reading
+            path = tab.crontab.path
+            notes = (note if note.startswith(path) else f"{path}: {note}" for note in tab.reading.notes)
+            reading += replace(tab.reading, notes=tuple(notes))
         return reading
 
 

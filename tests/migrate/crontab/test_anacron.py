@@ -64,7 +64,11 @@ def test_fedoras_own() -> None:
         "queue": "user.root",
         "mailto": "root",
     }
-    assert (daily.names[0], daily.where, daily.origin.place) == ("cron.daily", "/etc/anacrontab:12", "12")
+    assert (daily.names[0], daily.where, daily.origin.place) == (
+        "anacron cron.daily",
+        "/etc/anacrontab:12",
+        "12",
+    )
     assert "03:06 is when it comes to this job on a machine that is always up" in daily.warnings[0]
     weekly_says = {key: weekly.options[key] for key in ("calendar_every", "time", "expires")}
     assert weekly_says == {"calendar_every": "7d", "time": "03:26", "expires": "7d"}

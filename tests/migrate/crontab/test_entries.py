@@ -192,6 +192,20 @@ def test_a_time_that_cronie_drops_is_refused_until_it_is_accepted(
     assert reading(text, taking=Taking(machine)).refused == ()
 
 
+def test_a_time_that_cronie_draws_is_told_to_be_one_for_good() -> None:
+    assert any("by the entry's name" in text for text in one("0~30 3 * * * x\n", cron="cronie").warnings)
+    assert not any("by the entry's name" in text for text in one("0 3 * * * x\n", cron="cronie").warnings)
+
+
+def test_a_folder_that_is_not_split_on_request_is_told(tmp_path: Path) -> None:
+    scripts = Taking("UTC", run_parts="scripts")
+    (tmp_path / "only").touch(0o755)
+    more = one(f"@daily test -x /x || run-parts {tmp_path} > /dev/null\n", taking=scripts)
+    assert "it does more than to run a folder's scripts, and so stays one entry" in more.warnings
+    alone = reading(f"@daily run-parts {tmp_path}\n", taking=scripts)
+    assert any(f"the only script of {tmp_path} is an entry" in note for note in alone.notes)
+
+
 # Boots
 
 
@@ -298,7 +312,7 @@ def test_good_lines_of_a_file_that_cron_ignores_are_told_of() -> None:
     read = reading("@daily good\n61 * * * * bad\n")
     assert [(finding.where or "")[:5] for finding in read.refused] == ["tab:2"]
     [good] = read.found
-    assert "here it will run, and has not so far: Debian's cron ignores the whole file" in good.warnings[0]
+    assert "cron has never run it, for it ignores the whole file; here it will run" in good.warnings[0]
     # cronie leaves out the line alone
     assert reading("@daily good\n61 * * * * bad\n", cron="cronie").found[0].warnings == ()
 
