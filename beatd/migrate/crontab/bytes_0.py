@@ -10,20 +10,20 @@ from beatd.migrate.crontab.crons import Cron
 from beatd.migrate.crontab.fields import RefusedByCronError, after_blanks, take_fields
 
 
-def parts(text: str, cron: Cron) -> Iterator[tuple[bool, str]]:
-    """What the cron reads of a line one after the other, as if each were one; and whether it is the first."""
+def entries(text: str, cron: Cron) -> Iterator[tuple[bool, str]]:
+    """What the cron takes for entries of a line, one after the other; and whether it is what comes first."""
     is_first = True
     while (text := text[after_blanks(text, 0) :]) and not text.startswith("#"):
-        end = text.find("\0", _command(text, cron))
-        end = len(text) if end < 0 else end
-        yield is_first, text[:end].replace("\0", " " if text.startswith("@") else "\1")
-        is_first, text = False, text[end + 1 :]
+        before, _, behind = text.partition("\0")
+        if read_assignment(before, cron) is None:
+            end = text.find("\0", _command(text, cron))
+            before, behind = (text[:end], text[end + 1 :]) if end >= 0 else (text, "")
+            yield is_first, before.replace("\0", " " if text.startswith("@") else "\1")
+        is_first, text = False, behind
 
 
 def _command(text: str, cron: Cron) -> int:
     """Where it begins; before it a byte 0 is one of a field, of which Debian's cron passes over the end."""
-    if read_assignment(text.partition("\0")[0], cron):
-        return 0
     if text.startswith("@"):
         return len(re.split("[ \t\0]", text, maxsplit=1)[0]) + (cron == "cronie")
     try:

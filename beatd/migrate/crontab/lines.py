@@ -155,9 +155,9 @@ class _Reader:
         refused = RefusedError("line", source[start:], problem, source.index("\0"))
         if self.dialect is not None:
             return refused
-        for is_first, part in bytes_0.parts(source[start:], self.cron):
+        for is_first, part in bytes_0.entries(source[start:], self.cron):
             try:
-                self.taken(number, part, 0, None)
+                self._entry(number, part, 0, None)
             except RefusedError as error:
                 if error.by_cron:
                     refused.problem += f"; it refuses {part!r} ({error.by_cron})"
