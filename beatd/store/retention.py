@@ -33,9 +33,12 @@ def with_long_histories(connection: Connection, keep: int) -> list[int]:
 
 
 def cut_long_history(connection: Connection, entry_id: int, keep: int, limit: int) -> int:
-    """Deletes one batch of an entry's finished runs beyond its newest `keep`."""
-    of_entry = select(runs.c.id).where(runs.c.entry_id == entry_id).order_by(runs.c.fire_time.desc())
-    beyond = of_entry.offset(keep).limit(limit).subquery()
+    """Deletes one batch of an entry's finished runs beyond its newest `keep`.
+
+    What was recorded in shadow mode counts by age alone: it is to be compared with what cron did in a week.
+    """
+    real = select(runs.c.id).where(runs.c.entry_id == entry_id, runs.c.state != "shadow")
+    beyond = real.order_by(runs.c.fire_time.desc()).offset(keep).limit(limit).subquery()
     query = select(runs.c.id).join(beyond, beyond.c.id == runs.c.id)
     query = query.where(runs.c.state.in_(FINAL_STATES), ~_is_counted_from())
     return _delete_runs(connection, list(connection.execute(query).scalars()))

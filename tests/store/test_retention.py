@@ -84,6 +84,19 @@ def test_long_histories_are_cut_to_the_newest(database: Database) -> None:
     assert claimed(database) == {run_id(n) for n in (1, 20, 24)}
 
 
+def test_what_a_shadow_recorded_is_kept_by_age_alone(database: Database) -> None:
+    """A week of every minute is more than a history is long, and has to be there to be compared."""
+    put(database, *({**ended_hours_ago(n, n), "state": "shadow"} for n in range(5)))
+    put(database, *(ended_hours_ago(n, n) for n in range(5, 9)))
+    with database.write() as connection:
+        assert retention.cut_long_history(connection, 1, 2, 10) == 2
+        assert retention.cut_long_history(connection, 1, 2, 10) == 0
+    assert set(states(database)) == {*range(5), 5, 6}
+    with database.write() as connection:
+        assert retention.cut_history(connection, NOW - 2 * HOUR, 10) == 4
+    assert set(states(database)) == {0, 1, 2}
+
+
 @pytest.mark.parametrize("database", ["postgresql", "mariadb"], indirect=True)
 @pytest.mark.parametrize("cut", ["cut_history", "cut_long_history"])
 def test_a_run_that_is_revived_while_it_is_cut_stays(
