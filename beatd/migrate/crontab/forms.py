@@ -62,7 +62,9 @@ def tell(path: str, commands: Iterable[str]) -> Told:
 
 
 def form_of_place(path: str) -> Form | None:
-    """By where the crons look for each, below whatever folder that lies."""
+    """By where the crons look for each, below whatever folder that lies. Standard input lies nowhere."""
+    if path == "stdin":
+        return None
     place = os.path.abspath(path)  # noqa: PTH100 (Path leaves `..`, or follows links)
     if _SYSTEM_PLACES.fullmatch(place):
         return "system"

@@ -130,6 +130,8 @@ def test_a_place_counts_from_the_folder_that_one_is_in(
 
     (line,) = read(b"0 4 * * * puppet agent\n", "crontabs/root").lines
     assert line.command == "puppet agent"
+    (line,) = read(b"0 4 * * * puppet agent\n", "stdin").lines
+    assert line.kind == "refused", "standard input lies nowhere"
 
 
 def test_a_file_of_cron_d_without_users_never_ran() -> None:
