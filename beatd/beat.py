@@ -133,7 +133,7 @@ class Scheduler(beat.Scheduler):  # type: ignore[misc]
             except Conflict:  # another beat of this app starts as well
                 if not tries_left:
                     raise
-        _tell(done)
+        _tell(done, apps.source_of(self.app))
 
     def _compare(self, context: Context) -> Import:
         with context.database.read() as transaction:
@@ -208,7 +208,7 @@ def _set_up(database: Database) -> None:
         log.warning("database.unavailable", error=str(error))
 
 
-def _tell(done: Import) -> None:
+def _tell(done: Import, source: str) -> None:
     counts: dict[str, int] = {}
     for row in done.rows:
         counts[row.action] = counts.get(row.action, 0) + 1
@@ -217,6 +217,9 @@ def _tell(done: Import) -> None:
         elif row.action in ("add", "change", "left"):
             for warning in row.warnings:
                 log.warning("schedule.warning", entry=row.name, warning=warning)
+    if counts.keys() - {"unchanged", "remove"}:
+        for note in done.notes:
+            log.warning("schedule.warning", entry=source, warning=note)
     log.info("schedule.synchronised", **counts)
 
 

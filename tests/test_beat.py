@@ -165,6 +165,14 @@ def test_one_entry_may_be_left_out_if_that_is_wanted(
     assert "half" in told
 
 
+def test_what_is_odd_about_the_whole_is_logged_when_entries_come(caplog: pytest.LogCaptureFixture) -> None:
+    app = _app(beat_schedule={"hourly": {"task": "t", "schedule": 3600}})
+    for noted in (1, 0):
+        caplog.clear()
+        Scheduler(app=app).close()
+        assert caplog.text.count("hourly: beat counts intervals from its last run") == noted
+
+
 def test_a_thread_of_a_worker_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     ended: list[object] = []
 

@@ -50,7 +50,7 @@ def _project(beatd: Beatd, more: str = "", name: str | None = None) -> str:
 def test_check_tells_of_each_entry(beatd: Beatd) -> None:
     told = beatd("celery", "check", "--app", _project(beatd))
     assert "ok  nightly-report         30 2 * * *" in told.stdout
-    assert "Celery runs it late (2025-03-30: 03:30)" in told.stdout
+    assert ": 03:30), beatd at the first instant" in told.stdout
     assert "every minute of hour 7, 60 times a day; was minute=0 meant?" in told.stdout
     assert told.stdout.endswith("2 entries, 0 refused\n")
     assert "1 of them names no queue, and celery.app is not set" in told.stderr

@@ -35,11 +35,12 @@ class Daylight:
     differs: str | None = None
 
 
-def daylight(crontab: Crontab, expression: str) -> Daylight:
-    """Raises FieldError for an expression or a zone that cannot be."""
+def daylight(crontab: Crontab, expression: str, now: datetime) -> Daylight:
+    """What differs is told with a night that is to come. Raises FieldError for an expression or a zone that
+    cannot be."""
     zone = parse_zone(crontab.timezone)
     rule = parse_cron(expression, zone)
-    dst_gap, differs = _gap(crontab, rule)
+    dst_gap, differs = _gap(crontab, rule, now)
     fold_matters = rule.dst_fold != "first" and any(
         parse_cron(expression, zone, dst_fold="first").count(start, end)
         != parse_cron(expression, zone, dst_fold="both").count(start, end)
@@ -48,7 +49,7 @@ def daylight(crontab: Crontab, expression: str) -> Daylight:
     return Daylight(dst_gap, "first" if fold_matters else None, differs)
 
 
-def _gap(crontab: Crontab, rule: CronSchedule) -> tuple[str | None, str | None]:
+def _gap(crontab: Crontab, rule: CronSchedule, now: datetime) -> tuple[str | None, str | None]:
     gaps = _gaps(rule.timezone)
     theirs = {gap: _runs_of_celery(crontab, rule, gap, skipped) for gap, skipped in gaps}
     wrong = {}
@@ -60,13 +61,17 @@ def _gap(crontab: Crontab, rule: CronSchedule) -> tuple[str | None, str | None]:
         if not differing:
             return (None if policy == rule.dst_gap else policy), None
         wrong[policy] = differing
-    gap = wrong["run_after"][0].astimezone(rule.timezone)
-    late = [run.astimezone(rule.timezone) for run in theirs[wrong["run_after"][0]]]
+    dst_gap = None if rule.dst_gap == "run_after" else "run_after"
+    coming = next((gap for gap in wrong["run_after"] if gap >= now), None)
+    if coming is None:
+        return dst_gap, None
+    gap = coming.astimezone(rule.timezone)
+    late = [run.astimezone(rule.timezone) for run in theirs[coming]]
     differs = (
         f"where the clock is set forward Celery runs it late ({gap:%Y-%m-%d}: {late[0]:%H:%M}), "
         f"beatd at the first instant after the gap ({gap:%H:%M})"
     )
-    return (None if rule.dst_gap == "run_after" else "run_after"), differs
+    return dst_gap, differs
 
 
 def _runs_of_celery(

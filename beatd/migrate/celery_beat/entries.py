@@ -91,7 +91,7 @@ class _Entry:
     def _when(self, periodic: Periodic) -> None:
         if periodic.rule is None:
             return  # there is a finding of it
-        options, warnings = timing.options_of(periodic.rule)
+        options, warnings = timing.options_of(periodic.rule, self._now)
         self.options |= options
         self.warnings += warnings
         if periodic.start_at is not None:

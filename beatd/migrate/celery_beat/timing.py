@@ -33,11 +33,11 @@ _EVENTS = {
 }
 
 
-def options_of(rule: Rule) -> tuple[dict[str, Any], list[str]]:
+def options_of(rule: Rule, now: datetime) -> tuple[dict[str, Any], list[str]]:
     """The options, and what a person should know of them. Raises FieldError for what cannot be kept."""
     match rule:
         case Crontab():
-            return _crontab(rule)
+            return _crontab(rule, now)
         case Every():
             return _every(rule)
         case Solar():
@@ -46,9 +46,9 @@ def options_of(rule: Rule) -> tuple[dict[str, Any], list[str]]:
             return {"at": format_instant(rule.at)}, []
 
 
-def _crontab(rule: Crontab) -> tuple[dict[str, Any], list[str]]:
+def _crontab(rule: Crontab, now: datetime) -> tuple[dict[str, Any], list[str]]:
     text = expression(rule)
-    dst = daylight(rule, text)
+    dst = daylight(rule, text, now)
     options = {"cron": text, "timezone": rule.timezone, "dst_gap": dst.dst_gap, "dst_fold": dst.dst_fold}
     options |= _late(rule.starting_deadline)
     warnings = [warning for warning in (mistake(rule), dst.differs) if warning]

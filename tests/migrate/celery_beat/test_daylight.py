@@ -51,7 +51,7 @@ def test_a_skipped_time_that_celery_runs_late_runs_at_the_end_of_the_gap_and_is_
         datetime(2026, 3, 29, 1, 30, tzinfo=UTC),  # 03:30, Celery
     ]
     assert warnings == (
-        "where the clock is set forward Celery runs it late (2025-03-30: 03:30), "
+        "where the clock is set forward Celery runs it late (2027-03-28: 03:30), "
         "beatd at the first instant after the gap (03:00)",
     )
 
@@ -61,7 +61,15 @@ def test_a_wildcard_of_which_celery_makes_up_what_is_skipped() -> None:
     assert options["dst_gap"] == "run_after"
     assert len(ours) == len(theirs)
     assert len(ours ^ theirs) == 2
-    assert "(2025-03-30: 03:15)" in warnings[0]
+    assert "(2027-03-28: 03:15)" in warnings[0]
+
+
+def test_only_nights_to_come_are_told() -> None:
+    app = app_of({"one": {"task": "t", "schedule": crontab(minute=30, hour=2)}}, timezone=BERLIN)
+    [earlier, later] = (read_app(app, datetime(year, 3, 1, tzinfo=UTC)).found[0] for year in (2026, 2040))
+    assert "(2026-03-29: 03:30)" in earlier.warnings[0]
+    assert later.warnings == ()
+    assert later.options == earlier.options
 
 
 def test_a_silent_hour_is_told_once_for_all() -> None:
