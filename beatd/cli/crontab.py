@@ -18,7 +18,7 @@ from beatd.cli.crontab_check import Report, worker_lines
 from beatd.cli.crontab_verify import Asked
 from beatd.cli.crontab_verify import run as run_verify
 from beatd.cli.migration import DryRunOption, PartialOption, PrefixOption, PruneOption, run_import
-from beatd.cli.output import JsonOption, print_json
+from beatd.cli.output import JsonOption, print_hanging, print_json
 from beatd.cli.state import State
 from beatd.errors import FieldError, NotFound
 from beatd.migrate import importing
@@ -168,7 +168,7 @@ def import_(
     )
     if not json and not dry_run and any(row.action == "add" for row in done.rows):
         for text in [*worker_lines(tabs.reading.found), _CRON_GOES_ON]:
-            state.err.print(Text(text, style="yellow"), soft_wrap=True)
+            print_hanging(state.err, Text(), Text(text, style="yellow"))
 
 
 @app.command("export")

@@ -46,8 +46,8 @@ def pair(
 
     Of a source that is `keyed` the place says it all. Of others, what stands there now as it did then is the
     same; else what runs the same under the same name, then what has the same name, and last what an edit of
-    its command has left alike: at the same times in the same place, or the same program. That one is better
-    taken for another's successor than left to run beside it.
+    its command has left alike: in the same queue the same times in the same place, or the same program. That one
+    is better taken for another's successor than left to run beside it.
 
     Several may have one text, as the scripts of a folder: their names tell them apart, and what they run.
     """
@@ -85,14 +85,23 @@ class _Look:
     runs: str
     program: str
     times: str
+    queue: str
     keyed: bool
 
     @classmethod
     def of(cls, origin: Origin, options: Mapping[str, Any], names: Sequence[str], keyed: bool) -> _Look:
         times = json.dumps([options.get(kind) for kind in KINDS], default=str)
-        place, text = origin.place, origin.text
+        queue = str(options.get("queue"))
         return cls(
-            _source(origin), place, text, names, what_it_runs(options), _program(options), times, keyed
+            source=_source(origin),
+            place=origin.place,
+            text=origin.text,
+            names=names,
+            runs=what_it_runs(options),
+            program=_program(options),
+            times=times,
+            queue=queue,
+            keyed=keyed,
         )
 
 
@@ -133,19 +142,19 @@ def _runs(look: _Look) -> Iterator[Hashable]:
 
 
 def _times_place_and_program(look: _Look) -> Iterator[Hashable]:
-    yield look.times, look.place, look.program
+    yield look.queue, look.times, look.place, look.program
 
 
 def _times_and_program(look: _Look) -> Iterator[Hashable]:
-    yield look.times, look.program
+    yield look.queue, look.times, look.program
 
 
 def _times_and_place(look: _Look) -> Iterator[Hashable]:
-    yield look.times, look.place
+    yield look.queue, look.times, look.place
 
 
 def _place_and_program(look: _Look) -> Iterator[Hashable]:
-    yield look.place, look.program
+    yield look.queue, look.place, look.program
 
 
 def _keys(step: _Step, look: _Look) -> list[Hashable]:

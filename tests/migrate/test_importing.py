@@ -227,6 +227,14 @@ def test_an_edited_command_is_no_second_job(context: Context, before: str, after
 
 
 @on_sqlite
+def test_another_users_command_is_another_job(context: Context) -> None:
+    """As of two users whose crontabs came by standard input, one after the other."""
+    run(context, reading("0 3 * * * /opt/backup.sh --full", queue="user.alice"))
+    done = compare(context, reading("0 3 * * * /opt/backup.sh --all", queue="user.bob"))
+    assert [row.action for row in done.rows] == ["add", "left"]
+
+
+@on_sqlite
 def test_the_edited_one_of_many_with_one_program(context: Context) -> None:
     run(context, "0 1 * * * php a\n0 2 * * * php b\n0 3 * * * php c")
     rows = run(context, "0 1 * * * php a\n0 2 * * * php new\n0 3 * * * php c")

@@ -452,3 +452,10 @@ def test_tuples_are_told_where_messages_would_keep_them(arguments: dict[str, Any
 def test_seconds_that_nobody_can_count_are_refused(seconds: float) -> None:
     [told] = refused({"schedule": seconds})
     assert f"schedule: {seconds!r}: so many seconds cannot be counted" in told
+
+
+def test_all_keys_are_told_those_too_of_what_is_refused() -> None:
+    app = app_of({"good": {"task": "a", "schedule": 60}, "bad": {"task": "b", "schedule": -1}})
+    reading = read_app(app)
+    assert len(reading.found) == len(reading.refused) == 1
+    assert list(reading.keys.values()) == [frozenset({"good", "bad"})]

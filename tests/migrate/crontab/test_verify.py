@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,10 +18,11 @@ from beatd.migrate.crontab import evaluator, imported
 from beatd.migrate.crontab.crons import Cron
 from beatd.migrate.crontab.entries import Taking
 from beatd.migrate.crontab.evaluator import NotEvaluated, read_times, starts
+from beatd.migrate.crontab.imported import Entries, Imported
 from beatd.migrate.crontab.tabs import Rules, Tab, Tabs, read_tab
-from beatd.migrate.crontab.verify import Proof, Verdict, compare, verify
+from beatd.migrate.crontab.verify import Compared, Proof, Verdict, compare, verify
 from beatd.operations.context import Offline
-from beatd.schedules import parse_cron
+from beatd.schedules import Schedule, parse_cron
 
 BERLIN, UTC_ZONE = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
@@ -193,7 +195,9 @@ def proof(
 
 
 def _tabs(text: str, cron: Cron, zone: ZoneInfo, dialect: str | None) -> Tabs:
-    tab: Tab = read_tab(text.encode(), "crontab", Rules(cron, "user", dialect), Taking(zone.key))
+    tab: Tab = read_tab(
+        text.encode(), "crontab", Rules(cron, "user", dialect), Taking(zone.key, accept_cron_tz=True)
+    )
     return Tabs((tab,))
 
 
@@ -202,26 +206,54 @@ def only(proof: Proof) -> Verdict:
     return verdict
 
 
+def counted(verdict: Verdict) -> Compared:
+    assert verdict.compared is not None
+    return verdict.compared
+
+
 def test_equal_over_two_years() -> None:
     text = "# nightly\n30 2 * * * /usr/local/bin/backup\n\nMAILTO=root\n*/15 8-18 * * 1-5 poll\n"
     found = proof(text)
     assert found.holds
-    assert [(one.line, one.outcome, one.compared.starts) for one in found.verdicts] == [
+    assert [(one.line, one.outcome, counted(one).starts) for one in found.verdicts] == [
         (2, "equal", 730),
         (5, "equal", 522 * 44),
     ]
 
 
+@dataclass(frozen=True)
+class Counted(Schedule):
+    """One that tells how often its fire times were asked for."""
+
+    schedule: Schedule
+    asked: list[int] = field(default_factory=list, compare=False)
+
+    def next_fire_time(self, after: datetime) -> datetime | None:
+        self.asked.append(1)
+        return self.schedule.next_fire_time(after)
+
+
+def test_lines_with_equal_times_are_worked_out_once() -> None:
+    tabs = _tabs("0 3 * * * x\n00 03 * * * y\n0 3 * * * z\n", "debian", BERLIN, None)
+    schedules = [Counted(parse_cron("0 3 * * *", BERLIN)) for _ in range(3)]
+    entries = Entries(
+        {f"crontab:{number}": [Imported(f"entry-{number}", one)] for number, one in enumerate(schedules, 1)}
+    )
+    found = verify(tabs, entries, BERLIN, START, START + timedelta(days=10))
+    assert [counted(one).starts for one in found.verdicts] == [10, 10, 10]
+    assert [len(one.asked) for one in schedules] == [11, 0, 0]
+
+
 def test_processes_at_one_instant_are_one_run_and_it_is_said() -> None:
     verdict = only(proof("0,30 2 * * * x\n"))
-    assert (verdict.outcome, verdict.compared.merged) == ("equal", 2)
+    assert (verdict.outcome, counted(verdict).merged) == ("equal", 2)
     assert verdict.note == "where the clock is put forward, cron starts 2 more at the same instant: one run"
 
 
 def test_what_differs_is_told_by_the_first_few() -> None:
     found = proof("30 2 * * * x\n", other="30 3 * * * x\n")
     assert not found.holds
-    compared = only(found).compared
+    compared = counted(only(found))
     assert (compared.starts, compared.fires, compared.differing) == (730, 730, 1460)
     assert [(difference.only, difference.at) for difference in compared.first[:2]] == [
         ("cron", at("2026-01-01T02:30+01:00")),
@@ -233,7 +265,7 @@ def test_what_differs_is_told_by_the_first_few() -> None:
 def test_a_zone_that_only_differs_in_winter() -> None:
     tabs = _tabs("0 12 * * * x\n", "debian", ZoneInfo("Europe/London"), None)
     entries = imported.would_be(Offline(), tabs, wall())
-    compared = only(verify(tabs, entries, UTC_ZONE, START, END)).compared
+    compared = counted(only(verify(tabs, entries, UTC_ZONE, START, END)))
     first = compared.first[0]
     assert (first.at, first.only) == (at("2026-03-29T12:00+01:00"), "beatd")
 
@@ -258,8 +290,7 @@ def test_what_is_said_of_a_line(text: str, cron: Cron, outcome: str, note: str |
 
 
 def counts(verdict: Verdict) -> tuple[str, int, int]:
-    assert verdict.compared is not None
-    return verdict.outcome, verdict.compared.starts, verdict.compared.fires
+    return verdict.outcome, counted(verdict).starts, counted(verdict).fires
 
 
 #: A line that is refused, what comes of it, how often cron starts it, and what is said.
@@ -325,7 +356,7 @@ def test_what_cronie_does_for_another_zone_is_done_here_too() -> None:
 def test_what_cronie_drops_in_the_hour_that_the_machine_repeats_is_said() -> None:
     verdict = only(proof("CRON_TZ=UTC\n30 6 * * * x\n", "cronie", ZoneInfo("America/New_York")))
     assert verdict.outcome == "differs"
-    assert {difference.only for difference in verdict.compared.first} == {"beatd"}
+    assert {difference.only for difference in counted(verdict).first} == {"beatd"}
     assert "in the hour that the machine's clock repeats, cronie drops" in (verdict.note or "")
 
 
