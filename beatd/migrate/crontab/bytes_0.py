@@ -10,16 +10,17 @@ from beatd.migrate.crontab.crons import Cron
 from beatd.migrate.crontab.fields import RefusedByCronError, after_blanks, take_fields
 
 
-def entries(text: str, cron: Cron) -> Iterator[tuple[bool, str]]:
-    """What the cron takes for entries of a line, one after the other; and whether it is what comes first."""
-    is_first = True
+def parts(text: str, cron: Cron) -> Iterator[tuple[str, tuple[str, str] | None]]:
+    """What the cron reads of a line one after the other: entries, and those that assign, with what."""
     while (text := text[after_blanks(text, 0) :]) and not text.startswith("#"):
         before, _, behind = text.partition("\0")
-        if read_assignment(before, cron) is None:
+        assignment = read_assignment(before, cron)
+        if assignment is None:
             end = text.find("\0", _command(text, cron))
             before, behind = (text[:end], text[end + 1 :]) if end >= 0 else (text, "")
-            yield is_first, before.replace("\0", " " if text.startswith("@") else "\1")
-        is_first, text = False, behind
+            before = before.replace("\0", " " if text.startswith("@") else "\1")
+        yield before, assignment
+        text = behind
 
 
 def _command(text: str, cron: Cron) -> int:

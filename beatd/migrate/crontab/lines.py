@@ -155,13 +155,16 @@ class _Reader:
         refused = RefusedError("line", source[start:], problem, source.index("\0"))
         if self.dialect is not None:
             return refused
-        for is_first, part in bytes_0.entries(source[start:], self.cron):
+        for count, (part, assignment) in enumerate(bytes_0.parts(source[start:], self.cron)):
+            if assignment is not None:
+                self.settings.assign(*assignment)
+                continue
             try:
                 self._entry(number, part, 0, None)
             except RefusedError as error:
                 if error.by_cron:
                     refused.problem += f"; it refuses {part!r} ({error.by_cron})"
-                    refused.by_cron = error.by_cron if is_first or self.cron == "debian" else None
+                    refused.by_cron = error.by_cron if count == 0 or self.cron == "debian" else None
                     break
         return refused
 

@@ -157,6 +157,11 @@ def test_a_byte_0_begins_another_line(data: bytes, debian: str | None, cronie: s
         assert (good.never_ran is None) == (says is None or cron == "cronie"), good.never_ran
 
 
+def test_what_is_set_in_such_a_line_is_set() -> None:
+    _, line = read(b"A=b\0 C=d\n0 5 * * * c\n", "tab", form="user").lines
+    assert dict(line.environment) == {"A": "b", "C": "d"}
+
+
 def test_a_byte_0_in_a_comment_is_nothing() -> None:
     comment, entry = read(b"# a\0b\n0 5 * * * c\n", "tab").lines
     assert (comment.kind, entry.kind, entry.never_ran) == ("comment", "entry", None)
