@@ -15,7 +15,7 @@ from typing import Any, Literal
 from beatd import clock
 from beatd.config import Loaded, Settings
 from beatd.errors import BeatdError, Conflict, InvalidInput, SchemaMismatch
-from beatd.operations.health import RECENT, Finding, activity_of, broker_name, seconds, work
+from beatd.operations.health import RECENT, Activity, Finding, activity_of, broker_name, seconds, work
 from beatd.redaction import redact
 from beatd.store import health as facts
 from beatd.store import schema
@@ -31,8 +31,11 @@ def examine(loaded: Loaded, database: Database, connect: Callable[[], Any]) -> I
     yield from _state_dir(loaded.settings)
     yield _zone_data()
     yield from check_database(database)
-    yield from _broker(loaded.settings, connect)
-    yield from _while_it_runs(loaded.settings, database, connect)
+    activity = _activity(loaded.settings, database)
+    shadowed = loaded.settings.scheduler.shadow or (activity is not None and activity.shadowed)
+    yield from _broker(loaded.settings, connect, needed=not shadowed)
+    if activity is not None:
+        yield from _while_it_runs(loaded.settings, database, connect, activity)
 
 
 def _configuration(loaded: Loaded) -> Iterator[Finding]:
@@ -158,7 +161,7 @@ def _clock(before: datetime, there: datetime, after: datetime) -> Finding:
     )
 
 
-def _broker(settings: Settings, connect: Callable[[], Any]) -> Iterator[Finding]:
+def _broker(settings: Settings, connect: Callable[[], Any], *, needed: bool) -> Iterator[Finding]:
     from beatd.broker import app as broker  # not at the top: status must be quick, and asks no broker
 
     try:
@@ -171,14 +174,23 @@ def _broker(settings: Settings, connect: Callable[[], Any]) -> Iterator[Finding]
         hint = "start it, or correct broker.url (BEATD_BROKER_URL)"
         if not settings.broker.url and not settings.celery.app:
             hint = "look at its folder: owner, mode, free space"
-        level: Literal["warning", "problem"] = "warning" if settings.scheduler.shadow else "problem"
+        level: Literal["warning", "problem"] = "problem" if needed else "warning"
         yield Finding("broker", level, redact(str(error)), hint)
 
 
-def _while_it_runs(settings: Settings, database: Database, connect: Callable[[], Any]) -> Iterator[Finding]:
+def _activity(settings: Settings, database: Database) -> Activity | None:
+    """None if the database cannot tell, which is a finding of its own."""
     try:
         schema.require(database)
-        activity = activity_of(database, settings)
+        return activity_of(database, settings)
+    except BeatdError:
+        return None
+
+
+def _while_it_runs(
+    settings: Settings, database: Database, connect: Callable[[], Any], activity: Activity
+) -> Iterator[Finding]:
+    try:
         with database.read() as connection:
             heard = facts.last_heard_of_workers(connection, activity.now)
             queues = facts.queues_of_entries(connection, _default_queue(settings))

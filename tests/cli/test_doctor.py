@@ -166,3 +166,17 @@ def test_real_servers(beatd: Beatd, postgres_url: str, rabbit_url: str) -> None:
     assert found["database"]["text"].startswith("postgresql 1")
     assert found["broker"]["text"].startswith("RabbitMQ 3")
     assert {found[what]["level"] for what in ("schema", "tables", "triggers", "clock", "broker")} == {"ok"}
+
+
+def test_in_shadow_mode_no_broker_is_needed(made: Beatd) -> None:
+    """However it was turned on: by the configuration, or for the scheduler alone."""
+    made.env["BEATD_BROKER_URL"] = "amqp://someone:very-secret@127.0.0.1:9/"
+    assert findings(made, status=1)["broker"]["level"] == "problem"
+    shadow = made.start("scheduler", "--shadow")
+    try:
+        eventually(lambda: made.json("status")["activity"]["nodes"], timeout=30, interval=0.2)
+        assert findings(made, status=0)["broker"]["level"] == "warning"
+    finally:
+        shadow.send_signal(signal.SIGTERM)
+        shadow.communicate(timeout=30)
+        end(shadow)
