@@ -86,7 +86,7 @@ class Report:
         for note in self._tabs.notes:
             print_hanging(out, Text("! ", style="yellow"), Text(note, style="yellow"))
         for text in worker_lines(self._tabs.reading.found):
-            out.print(Text(text), soft_wrap=True)
+            print_hanging(out, Text("  " if text.startswith(" ") else ""), Text(text.strip()))
         print_hanging(out, Text(), Text(self._sum()))
 
     def _line_of(self, place: str) -> str:

@@ -225,8 +225,10 @@ class _Widths:
 
 def _heading(row: Row) -> str:
     """The file; nothing where what it comes from has no lines, and its name says enough."""
-    if row.action in ("remove", "left"):
+    if row.action == "remove":
         return f"{row.where} (no longer in it)"
+    if row.action == "left":
+        return f"{row.where} (not in it as it was)"
     return file_of(row.where) if line_of(row.where) else ""
 
 
