@@ -46,8 +46,8 @@ def pair(
 
     Of a source that is `keyed` the place says it all. Of others, what stands there now as it did then is the
     same; else what runs the same under the same name, then what has the same name, and last what an edit of
-    its command has left alike: in one queue the same times in the same place, or the same program. That one is
-    better taken for another's successor than left to run beside it.
+    its command has left alike: in one queue the same times in the same place, or the same program. That one
+    is better taken for another's successor than left to run beside it.
 
     Several may have one text, as the scripts of a folder: their names tell them apart, and what they run.
     """
