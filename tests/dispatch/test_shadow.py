@@ -107,6 +107,23 @@ def test_what_ran_before_is_left_as_it_is(turned: Turned, overlap: str) -> None:
     assert story.to_end == []
 
 
+def test_a_fixed_delay_waits_for_the_end_of_what_ran_before(turned: Turned) -> None:
+    """Nobody takes it in: the entry stands still until an ordinary node is back, and guesses nothing."""
+    story = Story(turned, fixed_delay=True)
+    assert story.at(1) == [1]
+    story.tell(1, "started")
+    story.node = turned.dispatcher(shadow=True)
+    node = upkeep(turned, OTHER, shadow=True)
+    for minutes in (5, 60 * 30):
+        node.sweep()
+        node.find_forgotten()
+        assert story.at(minutes) == []
+    assert (story.states, story.next) == ({1: "started"}, None)
+    story.restart()
+    story.ends(1)
+    assert story.next is not None
+
+
 def test_what_waits_in_the_outbox_is_left_there(turned: Turned) -> None:
     """It was recorded to be run, and will be, once an ordinary node is back."""
     story = Story(turned)
@@ -270,7 +287,9 @@ def earlier(database_url: str) -> Iterator[Database]:
 
 def test_an_earlier_database_learns_the_state_and_forgets_it(earlier: Database, database_url: str) -> None:
     turned = Turned(earlier)
-    put(turned, "succeeded")
+    turned.add("often", every="1m")
+    for _ in range(500):
+        put(turned, "succeeded")
     with pytest.raises((DBAPIError, DatabaseUnavailable)):
         put(turned, "shadow")
     schema.upgrade(earlier)
@@ -280,14 +299,26 @@ def test_an_earlier_database_learns_the_state_and_forgets_it(earlier: Database, 
     other = Database.open(database_url)
     put(Turned(other), "shadow")
     other.close()
-    if earlier.dialect.name == "sqlite":
-        assert turned.one("PRAGMA integrity_check")[0] == "ok"
+    is_sound(turned)
     schema.downgrade(earlier, "0002")
-    assert sorted(row.state for row in turned.rows("SELECT state FROM runs")) == ["revoked"] * 2 + [
-        "succeeded"
-    ]
+    is_sound(turned)
+    assert (
+        sorted(row.state for row in turned.rows("SELECT state FROM runs"))
+        == ["revoked"] * 2 + ["succeeded"] * 500
+    )
+    assert turned.rows("SELECT name FROM entries") == [("often",)]
+    turned.edit("often", every="2m")
+    assert len(turned.rows("SELECT version FROM entry_versions")) == 2
     with pytest.raises((DBAPIError, DatabaseUnavailable)):
         put(turned, "shadow")
+
+
+def is_sound(turned: Turned) -> None:
+    """SQLite's step writes the text of a CHECK itself: what is stored has to agree with it."""
+    if turned.database.dialect.name == "sqlite":
+        for check in ("integrity_check", "quick_check"):
+            assert turned.rows(f"PRAGMA {check}") == [("ok",)]
+        assert turned.rows("PRAGMA foreign_key_check") == []
 
 
 def put(turned: Turned, state: str) -> None:
