@@ -73,7 +73,6 @@ def test_a_broker_meant_for_other_programs_does_not_win(monkeypatch: pytest.Monk
     [
         ("nonesuch.celery:app", "No module named 'nonesuch'"),
         ("shop.celery:nonesuch", "nonesuch"),
-        ("shop.broken:app", "No module named 'nonesuch'"),
         ("shop.celery:text", "is a str, not a Celery app"),
     ],
 )
@@ -84,6 +83,12 @@ def test_an_app_that_is_none(project: Path, path: str, said: str) -> None:
     assert text.startswith(f"celery.app: {path!r}: ")
     assert said in text
     assert "for example 'proj.celery:app'" in text
+
+
+def test_an_app_whose_code_fails(project: Path) -> None:
+    with pytest.raises(InvalidInput) as found:
+        load_app("shop.broken:app", None)
+    assert str(found.value).endswith(f"No module named 'nonesuch' ({project}/shop/broken.py:1)")
 
 
 def test_ping_says_what_is_there(app: Celery, transport: str) -> None:
