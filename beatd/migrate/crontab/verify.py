@@ -229,10 +229,8 @@ def _never_ran(tab: Tab, line: Line) -> str | None:
     lines = tab.crontab.lines
     if ignored := next((one.never_ran for one in lines if one.kind == "entry" and one.never_ran), None):
         return line.never_ran or ignored
-    if line.never_ran is None or line.reason is None or line.reason.field in _TIME_FIELDS:
-        return None
-    # of what was meant as a time field, cron makes the command
-    return None if "runs a command" in line.never_ran else line.never_ran
+    is_of_times = line.reason is not None and line.reason.field in _TIME_FIELDS
+    return None if is_of_times else line.never_ran
 
 
 def compare(by_cron: Iterable[tuple[int, int]], by_beatd: Iterable[datetime]) -> Compared:
