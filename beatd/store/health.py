@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -41,6 +40,7 @@ from beatd.store.models import (
     runs,
     timers,
 )
+from beatd.store.nodes import read_statistics
 
 #: Counting looks at no more rows than this: a long history must not make a look at it slow.
 _SAMPLE = 10_000
@@ -75,15 +75,7 @@ def known_nodes(connection: Connection) -> list[Node]:
     """All that are on the table, the longest running first; also those that went silent."""
     wanted = [nodes.c[name] for name in Node.__dataclass_fields__]
     rows = connection.execute(select(*wanted).order_by(nodes.c.started_at, nodes.c.id)).mappings()
-    return [Node(**{**row, "statistics": _statistics(row["statistics"])}) for row in rows]
-
-
-def _statistics(text: str | None) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return [Node(**{**row, "statistics": read_statistics(row["statistics"])}) for row in rows]
 
 
 # What waits
@@ -453,5 +445,5 @@ def _present(connection: Connection, dialect: Dialect) -> set[str]:
 
 
 def _refuses_triggers(connection: Connection) -> bool:
-    log, trust = connection.execute(text("SELECT @@log_bin, @@log_bin_trust_function_creators")).one()
+    log, trust = connection.execute(text("SELECT log_bin, log_bin_trust_function_creators")).one()
     return bool(log) and not bool(trust)
