@@ -35,7 +35,8 @@ SECOND = timedelta(seconds=1)
 
 def rows(context: Context, source: Any) -> list[Any]:
     with context.database.read() as connection:
-        return list(connection.execute(select(source)))
+        order = [audit.c.id] if source is audit else []
+        return list(connection.execute(select(source).order_by(*order)))
 
 
 def recorded(context: Context) -> list[Any]:

@@ -21,7 +21,8 @@ from beatd.store.models import calendars as table
 
 def rows(context: Context, source: Any) -> list[Any]:
     with context.database.read() as connection:
-        return list(connection.execute(select(source)))
+        order = [audit.c.id] if source is audit else []
+        return list(connection.execute(select(source).order_by(*order)))
 
 
 def audited(context: Context) -> list[tuple[str, dict[str, Any]]]:

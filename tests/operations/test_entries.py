@@ -25,7 +25,8 @@ EVERY = {"every": "5m", "shell": "echo hi"}
 
 def rows(context: Context, source: Any) -> list[Any]:
     with context.database.read() as connection:
-        return list(connection.execute(select(source)))
+        order = [audit.c.id] if source is audit else []
+        return list(connection.execute(select(source).order_by(*order)))
 
 
 def audited(context: Context) -> list[tuple[str, str | None, str, str]]:

@@ -24,7 +24,8 @@ HOUR = timedelta(hours=1)
 
 def rows(context: Context, source: Any) -> list[Any]:
     with context.database.read() as connection:
-        return list(connection.execute(select(source)))
+        order = [audit.c.id] if source is audit else []
+        return list(connection.execute(select(source).order_by(*order)))
 
 
 def actions(context: Context) -> list[str]:

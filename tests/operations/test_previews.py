@@ -204,7 +204,10 @@ def test_a_preview_changes_nothing_and_says_what_the_change_does(context: Contex
     after = entries.change(context, "tick", {"cron": "30 10 * * *", "queue": "q"})
     assert after.next_fire_time == told.fires.after.fires[0].fire_time
     with context.database.read() as connection:
-        assert [row.action for row in connection.execute(select(audit))] == ["add", "change"]
+        assert [row.action for row in connection.execute(select(audit).order_by(audit.c.id))] == [
+            "add",
+            "change",
+        ]
 
 
 def test_an_edit_as_a_whole(context: Context) -> None:

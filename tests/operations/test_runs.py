@@ -29,7 +29,8 @@ LEASE = timedelta(seconds=60)
 
 def rows(context: Context, source: Any) -> list[Any]:
     with context.database.read() as connection:
-        return list(connection.execute(select(source)))
+        order = [audit.c.id] if source is audit else []
+        return list(connection.execute(select(source).order_by(*order)))
 
 
 def execute(context: Context, statement: Any) -> None:

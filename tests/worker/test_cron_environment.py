@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -198,4 +197,5 @@ def test_no_signal_is_ignored_in_a_command(environment: str) -> None:
         "assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN; print(job.output)"
     )
     told = subprocess.check_output([sys.executable, "-c", script], text=True)
-    assert int(told.split()[1], 16) == 0, signal.SIGINT
+    # 32 and 33 are the C library's own, and nobody else can say what becomes of them
+    assert int(told.split()[1], 16) & ~(0b11 << 31) == 0
