@@ -445,5 +445,5 @@ def _present(connection: Connection, dialect: Dialect) -> set[str]:
 
 
 def _refuses_triggers(connection: Connection) -> bool:
-    log, trust = connection.execute(text("SELECT log_bin, log_bin_trust_function_creators")).one()
+    log, trust = connection.execute(text("SELECT @@log_bin, @@log_bin_trust_function_creators")).one()
     return bool(log) and not bool(trust)
