@@ -149,7 +149,8 @@ def test_following_prints_what_comes(beatd: Beatd) -> None:
     beatd("entry", "add", "hello", "--every", "5m", "--shell", "x")
     first = beatd.json("entry", "trigger", "hello")
     process = subprocess.Popen(
-        [PROGRAM, "runs", "list", "--follow", "--json"],
+        # what is started in the background of a script would ignore SIGINT
+        ["env", "--default-signal=INT", PROGRAM, "runs", "list", "--follow", "--json"],
         cwd=beatd.home,
         env=beatd.env,
         stdout=subprocess.PIPE,

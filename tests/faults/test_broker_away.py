@@ -109,7 +109,9 @@ def test_one_of_two_nodes_cannot_reach_it(
     )
     installation.upgrade()
     installation.broker().declare("counted")
-    cut_off = installation.scheduler(BEATD_BROKER_URL="amqp://127.0.0.1:9//")
+    let_in, shut_out = "guest:guest@", "guest:wrong@"
+    assert let_in in rabbit_url
+    cut_off = installation.scheduler(BEATD_BROKER_URL=rabbit_url.replace(let_in, shut_out))
     start = installation.now().replace(microsecond=0) + SECOND
     rule = {"every": "1s", "start_at": start.isoformat(), "expires": "10m", "queue": "counted"}
     for number in range(10):

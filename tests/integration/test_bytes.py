@@ -35,7 +35,9 @@ def test_they_arrive_as_they_were_typed(
     command = f"printf %s '{BYTES}' > argument; printf %s \"$NAME\" > variable; cat > input; echo '{BYTES}'"
     arguments = {"env": {"NAME": BYTES}, "stdin": BYTES, "cwd": str(folder), "environment": environment}
     context = Context(installation.database, "alice", "cli")
-    entries.add(context, "nightly", {"every": "1s", "expires": "1h", "shell": command, **arguments})
+    entries.add(
+        context, "nightly", {"every": "1s", "max_runs": 1, "expires": "1h", "shell": command, **arguments}
+    )
     installation.scheduler()
     installation.worker()
     installation.await_runs(1)

@@ -71,7 +71,7 @@ def test_a_pause_is_kept(context: Context) -> None:
 def test_another_name_is_kept(context: Context) -> None:
     row = edited(context, "0 1 * * * job", {"name": "mine"}, "0 2 * * * job")
     assert (row.action, row.name) == ("change", "mine")
-    assert row.warnings == ("kept: name was edited here, it would be job",)
+    assert row.warnings == ()
     assert told(run(context, "0 2 * * * job\n0 1 * * * other")) == [("unchanged", "mine"), ("add", "other")]
 
 
