@@ -23,9 +23,9 @@ help: ## list these commands
 up: environment ## run scheduler, worker and the sample entries on the embedded default (Ctrl-C ends it)
 	@$(BIN)/beatd up --demo $(ARGS)
 
-# Most tests wait for other processes most of the time: three at once, a file at a time.
+# Most tests wait for other processes most of the time: four at once, a file at a time.
 test: environment servers ## run every test, on real servers
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses 4 --dist loadfile $(ARGS)
 
 lint: environment ## ruff, mypy and the layers
 	$(BIN)/ruff check .
