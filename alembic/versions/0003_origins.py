@@ -91,7 +91,8 @@ def added() -> dict[str, list[sa.Column[Any]]]:
 
 #: The states of a run before this revision, and since.
 STATES = (
-    "'held', 'pending', 'published', 'started', 'retrying', 'succeeded', 'failed', 'revoked', 'expired', 'lost'"
+    "'held', 'pending', 'published', 'started', 'retrying', "
+    "'succeeded', 'failed', 'revoked', 'expired', 'lost'"
 )
 MORE_STATES = f"{STATES}, 'shadow'"
 
@@ -145,7 +146,7 @@ def _allow_states(old: str, new: str) -> None:
             f"ADD CONSTRAINT ck_runs_state CHECK (state IN ({new}))"
         )
         return
-    # SQLite's documented way to change a CHECK; to make the table anew would copy the history, see lang_altertable
+    # SQLite's documented way to change a CHECK (lang_altertable); a new table would copy the history
     changes = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
     connection.exec_driver_sql("PRAGMA writable_schema = ON")
     connection.exec_driver_sql(
