@@ -35,6 +35,7 @@ class ResultsLock:
 
     def __init__(self, pool: Any) -> None:
         self._lock = pool._outqueue._wlock
+        self._jobs_lock = pool._inqueue._rlock
         self._stuck = 0
 
     @staticmethod
@@ -56,8 +57,17 @@ class ResultsLock:
 
     def free(self) -> None:
         """Whoever held it is gone, or shall not write any more."""
-        self._lock.acquire(timeout=_PATIENCE)
-        self._lock.release()
+        _free(self._lock)
+
+    def free_all(self) -> None:
+        """Of a pool without processes. billiard waits for its locks, that of the jobs too, when it exits."""
+        _free(self._lock)
+        _free(self._jobs_lock)
+
+
+def _free(lock: Any) -> None:
+    lock.acquire(timeout=_PATIENCE)
+    lock.release()
 
 
 def leave_in_silence() -> None:

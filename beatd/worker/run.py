@@ -68,7 +68,7 @@ def run(
         without_mingle=transport.driver_type not in _MINGLING,
     )
     worker.start()
-    _free_result_queues()
+    _free_queues()
     return int(worker.exitcode or 0)
 
 
@@ -95,7 +95,7 @@ def _on_stopping(sender: object, how: object, **_: object) -> None:
 _locks: list[ResultsLock] = []
 
 
-def _free_result_queues() -> None:
+def _free_queues() -> None:
     """Else billiard waits, for ever, for the lock of a process that died with it when it exits."""
     for lock in _locks:
-        lock.free()
+        lock.free_all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -139,13 +141,16 @@ def worker(app: Celery, transport: str, tmp_path: Path) -> Iterator[subprocess.P
     script.write_text(WORKER)
     worker = start_worker(script, str(app.conf.broker_url))
     yield worker
-    worker.terminate()
+    # a plain worker's own end may hang, in the locks of the process that was revoked
+    os.killpg(worker.pid, signal.SIGKILL)
     worker.wait(20)
 
 
 def start_worker(script: Path, url: str) -> subprocess.Popen[bytes]:
     log = script.with_suffix(".log").open("ab")
-    return subprocess.Popen([sys.executable, str(script), url], stdout=log, stderr=log, cwd=script.parent)
+    return subprocess.Popen(
+        [sys.executable, str(script), url], stdout=log, stderr=log, cwd=script.parent, start_new_session=True
+    )
 
 
 def lines(path: Path) -> list[str]:

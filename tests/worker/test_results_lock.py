@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def pool() -> Iterator[Any]:
     pool._worker_handler.terminate()  # it would replace the processes that end
     pool._worker_handler.join(20)
     for process in list(pool._pool):
-        os.kill(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
         process.join(20)
     pool._terminate.cancel()  # which would wait, at the interpreter's exit, for locks that went with them
 
@@ -105,3 +107,15 @@ def begin_and_end(pool: Any) -> None:
 def test_only_pools_that_share_results_are_looked_at(pool: Any) -> None:
     assert ResultsLock.is_shared_by(pool)
     assert not ResultsLock.is_shared_by(None)
+
+
+def test_locks_that_went_with_the_last_processes_are_free_at_the_exit(pool: Any) -> None:
+    lock = ResultsLock(pool)
+    pool.close()
+    pool.join()
+    pool._inqueue._rlock.acquire()
+    pool._outqueue._wlock.acquire()
+    lock.free_all()
+    for freed in (pool._inqueue._rlock, pool._outqueue._wlock):
+        assert freed.acquire(timeout=5)
+        freed.release()
