@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,8 @@ def worker(app: Celery, transport: str, tmp_path: Path) -> Iterator[subprocess.P
     worker = start_worker(script, str(app.conf.broker_url))
     yield worker
     # a plain worker's own end may hang, in the locks of the process that was revoked
-    os.killpg(worker.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(worker.pid, signal.SIGKILL)
     worker.wait(20)
 
 
