@@ -201,7 +201,7 @@ class SchedulerSettings(_Section):
         default=False, description="plan and record as ever, but publish nothing: to compare with what runs"
     )
     fault_point: str = Field(
-        default="", description="for tests of beatd itself: where the process is to kill itself"
+        default="", description="for tests of beatd itself: where a fault is to be (beatd.faultpoints)"
     )
 
     @field_validator("node_timeout")
@@ -241,6 +241,9 @@ class WorkerSettings(_Section):
     )
     shell: str = Field(
         default="/bin/sh", pattern=r"^/", description="what runs the commands of shell entries"
+    )
+    fault_point: str = Field(
+        default="", description="for tests of beatd itself: where a fault is to be (beatd.faultpoints)"
     )
 
     @property

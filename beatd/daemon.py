@@ -25,7 +25,7 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from beatd import __version__, clock, logs
+from beatd import __version__, clock, faultpoints, logs
 from beatd.broker.app import revoke
 from beatd.broker.configured import (
     broker_address,
@@ -38,7 +38,7 @@ from beatd.broker.configured import (
 from beatd.broker.publisher import Publisher
 from beatd.broker.reports import ReportsConsumer
 from beatd.config import Loaded, Settings
-from beatd.dispatch import boot, company, faultpoints
+from beatd.dispatch import boot, company
 from beatd.dispatch.company import Manner
 from beatd.dispatch.dispatcher import Dispatcher
 from beatd.dispatch.feed import Feed

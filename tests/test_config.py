@@ -13,7 +13,7 @@ from beatd.config import Settings, find_config, load, shipped
 from beatd.errors import InvalidInput, NotFound
 
 #: Keys that only the tests of beatd set.
-NOT_FOR_OPERATORS = {"scheduler.fault_point"}
+NOT_FOR_OPERATORS = {"scheduler.fault_point", "worker.fault_point"}
 
 SAMPLE = Path(__file__).parent.parent / "config" / "beatd.toml"
 

@@ -16,9 +16,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from beatd import clock
-from beatd.dispatch.faultpoints import reach
 from beatd.dispatch.planner import NewRun, Planned, Planner
 from beatd.dispatch.timeguard import TimeGuard
+from beatd.faultpoints import reach
 from beatd.logs import get_logger
 from beatd.planning.plan import PLANNER
 from beatd.planning.policies import CANCEL_PATIENCE
@@ -134,8 +134,8 @@ class Dispatcher:
             released = 0 if self._shadow else self._follow(connection, nudges.ended, planned)
             publications = self._publications(connection, recorded)
             next_due = paused.until if paused else timers.next_due(connection, PLANNER)
-            reach("before-record")
-        reach("after-record")
+            reach("before-commit")
+        reach("after-commit")
         self._tell(planned, recorded)
         return Pass(
             changed=len(changed),

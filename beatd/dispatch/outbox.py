@@ -18,8 +18,8 @@ from typing import Any
 from beatd import clock
 from beatd.broker.publisher import Outgoing, Publisher, Status
 from beatd.dispatch.dispatcher import Batch, Publication
-from beatd.dispatch.faultpoints import reach
-from beatd.errors import Conflict
+from beatd.errors import BrokerUnavailable, Conflict
+from beatd.faultpoints import reach
 from beatd.logs import get_logger
 from beatd.store import runs
 from beatd.store.engine import Database
@@ -135,7 +135,7 @@ class Outbox:
         self._end_cancelled(self._held)
         self._held, dropped = self._still_ours(self._held)
         self._publish(publisher, self._held)
-        reach("after-publish")
+        reach("after-confirm")
         done = self._settle()
         reach("after-mark")
         log.debug("outbox.pass", **asdict(done))
@@ -226,7 +226,7 @@ class Outbox:
         if batch.lease_ends - clock.monotonic() < _LEASE_MARGIN:
             self._held = None
             return
-        reach("before-publish")
+        reach("before-publish", BrokerUnavailable)
         outcomes = publisher.publish([_outgoing(p) for p in batch.publications], now)
         self._held = None
         ended = _Ended(now())

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from beatd.broker.reports import ReportsConsumer
-from beatd.dispatch.faultpoints import reach
 from beatd.errors import BrokerUnavailable, DatabaseUnavailable
+from beatd.faultpoints import reach
 from beatd.logs import get_logger
 from beatd.store import reported
 from beatd.store.engine import Database

@@ -34,13 +34,13 @@ def installation(request: pytest.FixtureRequest) -> Installation:
 @pytest.mark.parametrize(
     ("installation", "point", "recorded", "deliveries"),
     [
-        (SERVERS, "before-record", 0, {1: RUNS}),
-        (SERVERS, "after-record", RUNS, {1: RUNS}),
+        (SERVERS, "before-commit", 0, {1: RUNS}),
+        (SERVERS, "after-commit", RUNS, {1: RUNS}),
         (SERVERS, "before-publish", RUNS, {1: RUNS}),
-        (SERVERS, "after-publish", RUNS, {2: RUNS}),
+        (SERVERS, "after-confirm", RUNS, {2: RUNS}),
         (SERVERS, "after-mark", RUNS, {1: RUNS}),
-        (EMBEDDED, "after-record", RUNS, {1: RUNS}),
-        (EMBEDDED, "after-publish", RUNS, {2: RUNS}),
+        (EMBEDDED, "after-commit", RUNS, {1: RUNS}),
+        (EMBEDDED, "after-confirm", RUNS, {2: RUNS}),
     ],
     indirect=["installation"],
 )
@@ -69,7 +69,7 @@ def test_killed_in_the_second_of_three_batches(installation: Installation) -> No
     """Only what was published and not yet marked comes twice."""
     _write_entries_that_are_due(installation)
     killed = installation.scheduler(
-        ready=False, BEATD_SCHEDULER_FAULT_POINT="after-publish:2", BEATD_SCHEDULER_BATCH="10"
+        ready=False, BEATD_SCHEDULER_FAULT_POINT="after-confirm:2", BEATD_SCHEDULER_BATCH="10"
     )
     assert killed.wait() == -signal.SIGKILL
     installation.scheduler()
@@ -105,7 +105,7 @@ def test_killed_again_and_again(installation: Installation) -> None:
     installation.add_all([{"name": name, "every": "1s", **limits, **installation.shell()} for name in names])
     assert installation.now() < start, "this machine is too slow: written after they were due"
     installation.worker()
-    for point in ("after-publish:2", "after-record:3", "after-publish:1", "before-publish:2"):
+    for point in ("after-confirm:2", "after-commit:3", "after-confirm:1", "before-publish:2"):
         killed = installation.scheduler(ready=False, BEATD_SCHEDULER_FAULT_POINT=point)
         assert killed.wait() == -signal.SIGKILL
     installation.scheduler()
