@@ -95,6 +95,8 @@ _HOW = [
     _Flag("on_lost", "continue|rerun", "Whether a run whose worker vanished runs again."),
     _Flag("lost_after", "DURATION", "How long a started run may go unheard of."),
     _Flag("mailto", "ADDRESS", "Whom its output is mailed to, once beatd can mail."),
+    _Flag("ping_url", "URL", "Fetched when a run has succeeded: its silence is your alarm."),
+    _Flag("alert_url", "URL", "Told of its late, missing and failed runs."),
     _Flag("enabled", "", "Whether it fires.", bool, ("--enabled/--disabled",)),
     _Flag("paused_until", "TIME", "It does not fire before (beatd entry pause)."),
     _Flag("pause_note", "TEXT", "Why it is paused."),

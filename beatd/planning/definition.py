@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from beatd import weburls
 from beatd.errors import FieldError, InvalidInput
 from beatd.planning.examples import EXAMPLES, given
 from beatd.planning.policies import LOST_AFTER, MISFIRES, ON_FAILURE, ON_LOST, OVERLAPS, Policies
@@ -79,6 +81,8 @@ def parse_definition(
     task = _task(reader, name)
     policies = _policies(reader, task.time_limit)
     reader.read("mailto", _mailto)
+    for column in ("ping_url", "alert_url"):
+        reader.read(column, partial(_web_url, column))
     zone = timing.timezone if timing is not None else reader.known.get("timezone", _UTC)
     paused_until = reader.read("paused_until", lambda value: _instant("paused_until", value, zone))
     _refuse_contradictions(reader, policies, surroundings)
@@ -182,6 +186,14 @@ def _mailto(value: Any) -> str:
         problem = "whom the output is mailed to, in one line"
         raise FieldError("mailto", value, problem, example=EXAMPLES["mailto"])
     return addresses
+
+
+def _web_url(field: str, value: Any) -> str:
+    """Checked here, so that a ping that could never be sent is refused; the daemon reads it when it sends."""
+    try:
+        return weburls.check(text(field, value))
+    except ValueError as error:
+        raise FieldError(field, value, str(error), example=EXAMPLES[field]) from None
 
 
 def _instant(field: str, value: Any, timezone: ZoneInfo) -> datetime:

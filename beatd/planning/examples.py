@@ -52,6 +52,8 @@ EXAMPLES = {
     "lost_after": "24h",
     "paused_until": "2099-12-31T00:00:00Z",
     "mailto": "ops@example.org",
+    "ping_url": "https://hc-ping.com/2f7b0c1e-nightly",
+    "alert_url": "https://ops.example.org/beatd",
 }
 
 

@@ -114,6 +114,9 @@ entries = Table(
     Column("on_lost", LongText),
     # kept for the notifications that are to come
     Column("mailto", LongText),
+    # fetched when a run succeeded; told of what is late, missing or failed
+    Column("ping_url", LongText),
+    Column("alert_url", LongText),
     Column("paused_until", LongText),
     Column("pause_note", LongText),
     # kept by triggers of `calendars`: how often the calendar was edited that the entry named then

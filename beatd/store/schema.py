@@ -19,7 +19,7 @@ from beatd.store.models import installation
 VERSION_TABLE = "beatd_schema_version"
 
 #: Revisions this version works with, oldest first; the last is the one it upgrades to.
-SUPPORTED = ("0003",)
+SUPPORTED = ("0004",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def test_init_where_it_may_not_write(beatd: Beatd, tmp_path: Path) -> None:
 
 
 def test_upgrade_says_what_it_did(beatd: Beatd) -> None:
-    assert "schema (none) -> 0003" in beatd("db", "upgrade").stdout
+    assert "schema (none) -> 0004" in beatd("db", "upgrade").stdout
     assert "already" in beatd("db", "upgrade").stdout
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.program import Beatd
 
-VERSION_OF_THE_SCHEMA = "0003"
+VERSION_OF_THE_SCHEMA = "0004"
 
 
 @pytest.fixture

@@ -177,6 +177,16 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"every": "5m", "mailto": "", "shell": "x"}, "mailto", "in one line; for example 'ops@example.org'"),
     ({"every": "5m", "mailto": "  ", "shell": "x"}, "mailto", "in one line"),
     ({"every": "5m", "mailto": "a@b.c\nBcc: d@e.f", "shell": "x"}, "mailto", "in one line"),
+    (
+        {"every": "5m", "ping_url": "hc-ping.com/x", "shell": "x"},
+        "ping_url",
+        "begins with http:// or https://",
+    ),
+    ({"every": "5m", "ping_url": "ftp://h/x", "shell": "x"}, "ping_url", "begins with http:// or https://"),
+    ({"every": "5m", "ping_url": "https:///x", "shell": "x"}, "ping_url", "and a host"),
+    ({"every": "5m", "ping_url": "https://h:x/", "shell": "x"}, "ping_url", "and a host"),
+    ({"every": "5m", "ping_url": "https://h/a b", "shell": "x"}, "ping_url", "written as %20"),
+    ({"every": "5m", "alert_url": "https://h/" + 2000 * "a", "shell": "x"}, "alert_url", "2000 characters"),
 ]
 
 

@@ -70,6 +70,10 @@ WRITTEN: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"task": "t", "on_lost": "rerun", "overlap": "queue", "mailto": "a@b.c,d", "pause_note": "n"},
     ),
     (
+        {"task": "t", "ping_url": "https://h/p", "alert_url": "http://h:8000/a?b=c"},
+        {"task": "t", "ping_url": "https://h/p", "alert_url": "http://h:8000/a?b=c"},
+    ),
+    (
         {"task": "t", "paused_until": datetime(2030, 1, 2, tzinfo=UTC)},
         {"task": "t", "paused_until": "2030-01-02T00:00:00Z"},
     ),

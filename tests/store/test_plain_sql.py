@@ -71,6 +71,8 @@ EDITS = {
     "failure_limit": ("5", 5),
     "on_lost": ("'rerun'", "rerun"),
     "mailto": ("'ops@example.org'", "ops@example.org"),
+    "ping_url": ("'https://hc.example.org/abc'", "https://hc.example.org/abc"),
+    "alert_url": ("'https://hc.example.org/abc/fail'", "https://hc.example.org/abc/fail"),
     "paused_until": ("'2026-12-24 18:00'", "2026-12-24 18:00"),
     "pause_note": ("'moving house'", "moving house"),
 }

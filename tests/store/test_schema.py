@@ -269,7 +269,7 @@ def test_the_range_of_schemas(
 def test_a_newer_schema_is_left_alone(unset: Database) -> None:
     schema.upgrade(unset)
     _pretend(unset, "9999")
-    with pytest.raises(SchemaMismatch, match=r"schema 9999, newer than 0003: upgrade beatd on this machine"):
+    with pytest.raises(SchemaMismatch, match=r"schema 9999, newer than 0004: upgrade beatd on this machine"):
         schema.upgrade(unset)
     assert schema.state(unset).current == "9999"
     assert schema.too_new(unset)

@@ -106,7 +106,7 @@ def test_what_a_step_makes_stays_what_it_was(revision: str, dialect: str) -> Non
 
 
 def test_a_daemon_says_what_to_do(old: Database) -> None:
-    with pytest.raises(SchemaMismatch, match=r"has schema 0001, .* with 0003: run 'beatd db upgrade'$"):
+    with pytest.raises(SchemaMismatch, match=r"has schema 0001, .* with 0004: run 'beatd db upgrade'$"):
         schema.require(old)
     assert schema.upgrade(old).usable
     schema.require(old)
