@@ -21,10 +21,13 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Everything is paused from `since` until just before `until`; None: for the time being."""
+    """Nothing fires from `since` until just before `until`; None: for the time being. `reason` is that of the
+    fires in between.
+    """
 
     since: datetime
     until: datetime | None = None
+    reason: str = "all paused"
 
     def covers(self, instant: datetime) -> bool:
         return self.since <= instant and (self.until is None or instant < self.until)

@@ -184,9 +184,7 @@ class _Settling:
             return "paused"
         if definition.paused_until is not None and instant < definition.paused_until:
             return "paused"
-        if any(pause.covers(instant) for pause in self._pauses):
-            return "all paused"
-        return None
+        return next((pause.reason for pause in self._pauses if pause.covers(instant)), None)
 
     def _settle_span(
         self, period: Period, definition: Definition, schedule: Schedule, after: datetime, until: datetime

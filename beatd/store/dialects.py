@@ -45,6 +45,10 @@ class Dialect(Protocol):
         ...
 
     def upsert(self, table: Table, key: str, columns: Iterable[str]) -> Insert: ...
+    def count_from(self, connection: Connection, table: Table, number: int) -> None:
+        """The next id that `table` gives out is `number`, which no row has reached; commits on some."""
+        ...
+
     def schema_lock(self, connection: Connection) -> AbstractContextManager[None]:
         """Within it no other process changes this database's schema. Raises DatabaseUnavailable."""
         ...
@@ -90,6 +94,12 @@ class SQLite:
         return statement.on_conflict_do_update(
             index_elements=[key], set_={name: statement.excluded[name] for name in columns}
         )
+
+    def count_from(self, connection: Connection, table: Table, number: int) -> None:
+        # there is no unique key on the name, and no row before the first entry
+        connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
+        row = {"name": table.name, "last": number - 1}
+        connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)"), row)
 
     @contextmanager
     def schema_lock(self, connection: Connection) -> Iterator[None]:
@@ -156,6 +166,10 @@ class PostgreSQL:
             index_elements=[key], set_={name: statement.excluded[name] for name in columns}
         )
 
+    def count_from(self, connection: Connection, table: Table, number: int) -> None:
+        row = {"name": table.name, "number": number}
+        connection.execute(text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :number, false)"), row)
+
     @contextmanager
     def schema_lock(self, connection: Connection) -> Iterator[None]:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
@@ -204,6 +218,9 @@ class MariaDB:
     def upsert(self, table: Table, key: str, columns: Iterable[str]) -> Insert:
         statement = mysql.insert(table)
         return statement.on_duplicate_key_update({name: statement.inserted[name] for name in columns})
+
+    def count_from(self, connection: Connection, table: Table, number: int) -> None:
+        connection.execute(text(f"ALTER TABLE {table.name} AUTO_INCREMENT = {number:d}"))
 
     @contextmanager
     def schema_lock(self, connection: Connection) -> Iterator[None]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, literal, select, union_all, update
+from sqlalchemy import Connection, Select, bindparam, literal, or_, select, union_all, update
 
+from beatd.planning.reasons import RESTORED
 from beatd.store import history
 from beatd.store.dialects import Dialect
 from beatd.store.models import entries, runs
@@ -35,7 +36,8 @@ class Watched:
 def in_a_row(connection: Connection, watched: Sequence[Watched]) -> list[Watched]:
     """Those whose last `limit` runs all failed or were lost.
 
-    A run that never began (revoked, expired) is no failure, and breaks no row of them. Runs of a
+    A run that never began (revoked, expired) is no failure, and breaks no row of them; nor does one that a
+    restore from a backup left unknown. Runs of a
     backfill are not counted: their fires are of the past, and a person watches them.
     """
     failing = []
@@ -56,6 +58,7 @@ def _last_ones(watched: Watched) -> Select[Any]:
             runs.c.fire_time >= watched.since,  # else the history of all versions might be read
             runs.c.state.in_(("succeeded", "failed", "lost")),
             runs.c.origin.not_like("backfill:%"),
+            or_(runs.c.reason.is_(None), runs.c.reason != RESTORED),
         )
         .order_by(runs.c.fire_time.desc())
         .limit(watched.limit)

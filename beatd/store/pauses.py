@@ -16,6 +16,9 @@ from beatd.planning.look import Pause
 from beatd.store.entries import Transaction
 from beatd.store.models import pauses
 
+#: The note of what is no pause by a person's wish: the time between a backup and the restore from it.
+RESTORED = "restored from a backup"
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPause:
@@ -41,7 +44,7 @@ def all_pauses(transaction: Transaction) -> list[StoredPause]:
 def pauses_since(transaction: Transaction, since: datetime) -> list[Pause]:
     """The pauses of which a part lies after `since`, for planning; the earliest first."""
     query = _query().where(or_(pauses.c.until.is_(None), pauses.c.until > since))
-    return [Pause(row.since, row.until) for row in transaction.execute(query)]
+    return [Pause(row.since, row.until, _reason(row.note)) for row in transaction.execute(query)]
 
 
 def pause(
@@ -67,6 +70,15 @@ def resume(transaction: Transaction, now: datetime) -> StoredPause | None:
     if found is not None:
         transaction.execute(update(pauses).where(_open(now)).values(until=now))
     return found
+
+
+def note_restore(transaction: Transaction, since: datetime, until: datetime, who: str) -> None:
+    """Fires from `since` until just before `until` are settled as `restored`, and make no runs."""
+    transaction.execute(insert(pauses).values(since=since, until=until, note=RESTORED, who=who))
+
+
+def _reason(note: str | None) -> str:
+    return "restored" if note == RESTORED else "all paused"
 
 
 def _query() -> Select[Any]:

@@ -35,6 +35,7 @@ _WHY = {
     "calendar": "its calendar drops it",
     "paused": "the entry was paused",
     "all paused": "everything was paused",
+    "restored": "it lies between a backup and the restore from it; whether it ran before that is not known",
 }
 
 
