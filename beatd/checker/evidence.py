@@ -40,7 +40,7 @@ class Entry:
     there was one. An entry that is gone has no timer, or none any more.
 
     `made_before` is the number of its scheduled runs that fired at the window's `since` or before, which
-    `max_runs` counts; None: not known.
+    `max_runs` counts; None: not known. `judged_from`: of what fired until then some history was cut.
     """
 
     id: int
@@ -48,6 +48,7 @@ class Entry:
     versions: tuple[Version, ...]
     timer: Timer | None
     made_before: int | None = 0
+    judged_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,16 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's mark that it has begun a run-once run; of a run that started again the last one."""
+    """A worker's mark that it has begun a run-once run; of a run that started again the last one. `by_hand`:
+    a person took it, so that no worker does.
+    """
 
     run_id: str
     worker: str
     claimed_at: datetime
     ended_at: datetime | None = None
+    retries: int = 0
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,18 @@ own tests may use them beside its own assertions.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 
+from beatd.checker.account import JUDGED
+from beatd.checker.matching import matched
 from beatd.planning.policies import CANCEL_PATIENCE, MISFIRE_AFTER
 from beatd.planning.world import Entry, Run, Suppressed, World
 from beatd.schedules import BootSchedule, format_instant
 from beatd.testing.account import PLAIN, Fire, fires
 from beatd.testing.simulation import Simulation
-
-#: Reasons for which a fire that nothing else keeps back becomes no run.
-_JUDGED = frozenset({"misfire", "expired", "overlap"})
 
 _SHOWN = 20
 
@@ -229,27 +227,11 @@ def _outlived(run: Run) -> bool:
 
 
 def _matched(left: list[Fire], records: list[Suppressed]) -> Iterator[str]:
-    """Gives every fire to a record that spans it, of several to the one that ends first."""
-    records = sorted(records, key=lambda record: record.first)
-    wanted = [record.count for record in records]
-    spanning: list[int] = []
-    ends = {end for record in records for end in (record.first, record.last)}
-    begun = 0
-    for fire in left:
-        while begun < len(records) and records[begun].first <= fire.fire_time:
-            spanning.append(begun)
-            begun += 1
-        spanning = [number for number in spanning if records[number].last >= fire.fire_time]
-        takers = [number for number in spanning if wanted[number] > 0 or not records[number].exact]
-        if takers:
-            wanted[min(takers, key=lambda number: records[number].last)] -= 1
-        elif fire.certain or fire.fire_time in ends:
-            yield f"the fire of {format_instant(fire.fire_time)} ({fire.fate}) is not accounted for"
-    times = [fire.fire_time for fire in left]
-    for record, missing in zip(records, wanted, strict=True):
-        if missing > 0:
-            there = bisect_right(times, record.last) - bisect_left(times, record.first)
-            yield f"{_told(record)}, but there were {there} such fires in all"
+    found = matched(left, records)
+    for fire in found.unaccounted:
+        yield f"the fire of {format_instant(fire.fire_time)} ({fire.fate}) is not accounted for"
+    for surplus in found.surplus:
+        yield f"{_told(surplus.record)}, but there were {surplus.there} such fires in all"
 
 
 def _kind(fate: str, *, loose: bool) -> str:
@@ -258,7 +240,7 @@ def _kind(fate: str, *, loose: bool) -> str:
 
 
 def _fate_of(record: Suppressed) -> str:
-    return PLAIN if record.reason in _JUDGED else record.reason
+    return PLAIN if record.reason in JUDGED else record.reason
 
 
 def _is_of_boot(record: Suppressed, entry: Entry) -> bool:
