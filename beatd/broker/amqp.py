@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
 from typing import Any
 
 from amqp.exceptions import AMQPError, ChannelError, FrameError, FrameSyntaxError, ResourceLocked
@@ -16,12 +16,14 @@ from celery import Celery
 from kombu.connection import Connection
 
 from beatd.broker import app as broker_app
+from beatd.broker.confirms import Confirms
 from beatd.broker.frames import Frames
 from beatd.broker.message import Template, Templates
 from beatd.broker.publisher import Outcome, Outgoing, Status
 from beatd.clock import monotonic
 from beatd.config import BrokerSettings
 from beatd.errors import BrokerUnavailable, MessageRefused
+from beatd.faultpoints import reach
 
 #: Bytes handed to the socket at a time, and bytes that may be unconfirmed (returns come back whole).
 _CHUNK = 64 * 1024
@@ -41,13 +43,11 @@ class _DeadlineError(Exception):
 
 @dataclass(slots=True)
 class _Item:
-    """A run on its way. `tag` is its delivery tag on the present channel."""
+    """A run on its way."""
 
     index: int
     outgoing: Outgoing
     template: Template
-    size: int = 0
-    returned: bool = False
     resent: bool = False
 
 
@@ -60,6 +60,7 @@ class AmqpPublisher:
         self._templates = Templates(app, reports_queue)
         self._window = settings.window
         self._confirm_timeout = settings.confirm_timeout.total_seconds()
+        self._send_until = math.inf
         self._session: _Session | None = None
         self._connected()
 
@@ -67,8 +68,11 @@ class AmqpPublisher:
     def blocked(self) -> bool:
         return self._session is not None and self._session.blocked
 
-    def publish(self, batch: Sequence[Outgoing], now: Callable[[], datetime]) -> list[Outcome]:
+    def publish(
+        self, batch: Sequence[Outgoing], now: Callable[[], datetime], send_until: float = math.inf
+    ) -> list[Outcome]:
         deadline = monotonic() + self._confirm_timeout
+        self._send_until = send_until
         session = self._connected()
         work = _Batch(batch)
         try:
@@ -130,8 +134,16 @@ class AmqpPublisher:
             if session.in_flight <= self._window // 2:  # many to a write, not one for each answer
                 while waiting and session.has_room(self._window):
                     self._fill(session, work, waiting, now())
-                    session.flush(deadline)
+                    late = session.flush(deadline, self._send_until)
+                    if late:
+                        self._give_up_unsent(work, [*late, *waiting])
+                        waiting.clear()
             waiting.extend(session.settled(work, deadline))
+
+    @staticmethod
+    def _give_up_unsent(work: _Batch, unsent: list[_Item]) -> None:
+        for item in unsent:
+            work.settle(item.index, "unknown", "its lease ended before it was sent")
 
     def _fill(self, session: _Session, work: _Batch, waiting: deque[_Item], now: datetime) -> None:
         while waiting and session.has_room(self._window) and not session.chunk_full:
@@ -263,16 +275,9 @@ class _Session:
 
     def _reset(self) -> None:
         self._publishing.confirm_select()
-        self._next_tag = 1
-        self._clear()
-
-    def _clear(self) -> None:
+        self._confirms = Confirms[_Item]()
         self._buffer = bytearray()
         self._buffered = 0
-        self._unconfirmed: dict[int, _Item] = {}
-        self._by_run: dict[str, _Item] = {}
-        self._unconfirmed_bytes = 0
-        self._answered: list[tuple[_Item, bool]] = []
 
     def restart_confirms(self) -> list[_Item]:
         """After the broker closed the channel (py-amqp opened it anew): what was unconfirmed on it."""
@@ -282,11 +287,11 @@ class _Session:
 
     def abandon(self) -> None:
         """Forgets this batch, so that late answers mean nothing; the unsent part is never sent."""
-        self._next_tag -= self._buffered
-        self._clear()
+        self._withdraw()
+        self._confirms.forget()
 
     def unsettled(self) -> list[_Item]:
-        return [item for item, _ in self._answered] + list(self._unconfirmed.values())
+        return list(self._confirms.unsettled())
 
     # Declarations
 
@@ -327,10 +332,10 @@ class _Session:
 
     @property
     def in_flight(self) -> int:
-        return len(self._unconfirmed) + len(self._answered)
+        return self._confirms.in_flight
 
     def has_room(self, window: int) -> bool:
-        return len(self._unconfirmed) < window and self._unconfirmed_bytes < _IN_FLIGHT
+        return len(self._confirms) < window and self._confirms.size < _IN_FLIGHT
 
     @property
     def chunk_full(self) -> bool:
@@ -341,14 +346,9 @@ class _Session:
         run = item.outgoing
         frames = self._frames_of(item.template)
         data = frames.encode(run.run_id, run.fire_time, run.expires_at, now, run.reruns_left)
-        item.size = len(data)
-        item.returned = False
         self._buffer += data
         self._buffered += 1
-        self._unconfirmed[self._next_tag] = item
-        self._by_run[run.run_id] = item
-        self._unconfirmed_bytes += item.size
-        self._next_tag += 1
+        self._confirms.add(item, run.run_id, len(data))
 
     def _frames_of(self, template: Template) -> Frames:
         known = self._frames.get(id(template))
@@ -359,33 +359,48 @@ class _Session:
             self._frames[id(template)] = known
         return known[1]
 
-    def flush(self, deadline: float) -> None:
-        """Raises _DeadlineError before it sends a byte after the deadline, or while the broker is blocked."""
+    def flush(self, deadline: float, send_until: float) -> list[_Item]:
+        """Returns what it did not send because `send_until` has come.
+
+        Raises _DeadlineError before it sends a byte after the deadline, or while the broker is blocked.
+        """
         if not self._buffer:
-            return
+            return []
         self.listen()
         while self.block_reason is not None:
             self._wait(deadline)
-        left = self._in_time(deadline)
+        # nothing comes between this look and the write: the process may have been paused anywhere before
+        left = min(self._in_time(deadline), send_until - monotonic())
+        if left <= 0:
+            return self._withdraw()
         with self._amqp.transport.having_timeout(left):
             self._amqp.transport.write(self._buffer)
         self._amqp.bytes_sent += 1  # counts as a heartbeat
         self._buffer = bytearray()
         self._buffered = 0
+        reach("after-send", ConnectionError)
+        return []
+
+    def _withdraw(self) -> list[_Item]:
+        """What is in the buffer is not sent."""
+        withdrawn = self._confirms.withdraw(self._buffered)
+        self._buffer = bytearray()
+        self._buffered = 0
+        return withdrawn
 
     # Hearing
 
     def settled(self, work: _Batch, deadline: float) -> list[_Item]:
         """Waits for answers and settles them. Returns what should be sent once more: messages returned
         by a broker whose queue went away after this connection had declared it."""
-        if not self._answered and self._unconfirmed:
+        if not self._confirms.answered and len(self._confirms):
             self._wait(deadline)
         again: list[_Item] = []
-        answered, self._answered = self._answered, []
-        for item, confirmed in answered:
-            if not confirmed:
+        for sent in self._confirms.take():
+            item = sent.item
+            if not sent.confirmed:
                 work.settle(item.index, "unknown", "the broker refused it for now (nack)")
-            elif not item.returned:
+            elif not sent.returned:
                 work.settle(item.index, "confirmed")
             elif not item.resent and item.template.declare:
                 item.resent = True
@@ -419,24 +434,13 @@ class _Session:
         return left
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
-        self._answer(tag, multiple, True)
+        self._confirms.answer(tag, multiple=multiple, confirmed=True)
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
-        self._answer(tag, multiple, False)
-
-    def _answer(self, tag: int, multiple: bool, confirmed: bool) -> None:
-        tags = list(takewhile(lambda known: known <= tag, self._unconfirmed)) if multiple else [tag]
-        for settled in tags:
-            item = self._unconfirmed.pop(settled, None)
-            if item is not None:
-                self._by_run.pop(item.outgoing.run_id, None)
-                self._unconfirmed_bytes -= item.size
-                self._answered.append((item, confirmed))
+        self._confirms.answer(tag, multiple=multiple, confirmed=False)
 
     def _on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
-        item = self._by_run.get(message.properties.get("correlation_id"))
-        if item is not None:
-            item.returned = True
+        self._confirms.returned(message.properties.get("correlation_id"))
 
     # State of the connection
 

@@ -242,6 +242,20 @@ def revoke(app: Celery, runs: str | Sequence[str], terminate: bool, timeout: flo
             raise unavailable(connection, error) from error
 
 
+def send_bare(app: Celery, task: str, *, expires: float, timeout: float = 5.0) -> None:
+    """Sends a task without arguments, by the app's routes, that nobody is to start after `expires` seconds.
+
+    Raises BrokerUnavailable.
+    """
+    connection = connect(app, timeout=timeout)
+    try:
+        app.send_task(task, expires=expires, ignore_result=True, retry=False, connection=connection)
+    except Exception as error:
+        raise unavailable(connection, error) from error
+    finally:
+        release(connection)
+
+
 def workers(app: Celery, timeout: float = 1.0) -> dict[str, list[str]]:
     """The workers that answer within `timeout` seconds, by name, with the queues that they take.
 

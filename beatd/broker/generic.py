@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from beatd.broker.publisher import Outcome, Outgoing
 from beatd.clock import monotonic
 from beatd.config import BrokerSettings
 from beatd.errors import MessageRefused
+from beatd.faultpoints import reach
 
 
 class GenericPublisher:
@@ -36,7 +38,9 @@ class GenericPublisher:
     def blocked(self) -> bool:
         return False
 
-    def publish(self, batch: Sequence[Outgoing], now: Callable[[], datetime]) -> list[Outcome]:
+    def publish(
+        self, batch: Sequence[Outgoing], now: Callable[[], datetime], send_until: float = math.inf
+    ) -> list[Outcome]:
         deadline = monotonic() + self._confirm_timeout
         self._connected()
         destinations = Destinations(self._channel)
@@ -44,7 +48,7 @@ class GenericPublisher:
         lost: str | None = None
         for run in batch:
             instant = now()
-            if lost is None and monotonic() >= deadline:
+            if lost is None and monotonic() >= min(deadline, send_until):
                 lost = "not sent in time"
             if lost is not None:
                 outcomes.append(Outcome(run.run_id, "unknown", lost))
@@ -64,6 +68,7 @@ class GenericPublisher:
             if problem := destinations.problem(template):
                 return Outcome(run.run_id, "refused", problem), None
             send(self._channel, template, run, now)
+            reach("after-send", ConnectionError)
         except MessageRefused as refusal:
             return Outcome(run.run_id, "refused", str(refusal)), None
         except Exception as error:  # the transports of kombu raise whatever their libraries raise

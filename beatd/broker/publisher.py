@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,9 +44,12 @@ class Publisher(Protocol):
     def blocked(self) -> bool:
         """Whether the broker takes nothing at present (an alarm of memory or disk)."""
 
-    def publish(self, batch: Sequence[Outgoing], now: Callable[[], datetime]) -> list[Outcome]:
+    def publish(
+        self, batch: Sequence[Outgoing], now: Callable[[], datetime], send_until: float = math.inf
+    ) -> list[Outcome]:
         """One outcome per run, in their order, within `confirm_timeout`.
 
+        No byte of a run is sent from `send_until` on (clock.monotonic): what was not sent is `unknown`.
         A connection that is lost on the way makes the unconfirmed ones `unknown`.
         Raises BrokerUnavailable only when it cannot connect.
         """

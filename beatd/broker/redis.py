@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from beatd.broker.publisher import Outcome, Outgoing
 from beatd.clock import monotonic
 from beatd.config import BrokerSettings
 from beatd.errors import MessageRefused
+from beatd.faultpoints import reach
 
 
 class RedisPublisher(GenericPublisher):
@@ -29,15 +31,17 @@ class RedisPublisher(GenericPublisher):
     def _options(self) -> dict[str, Any]:
         return {"retry_on_timeout": False}  # a pipeline sent twice doubles its messages
 
-    def publish(self, batch: Sequence[Outgoing], now: Callable[[], datetime]) -> list[Outcome]:
+    def publish(
+        self, batch: Sequence[Outgoing], now: Callable[[], datetime], send_until: float = math.inf
+    ) -> list[Outcome]:
         deadline = monotonic() + self._confirm_timeout
         self._connected()
         outcomes: dict[int, Outcome] = {}
         for at in range(0, len(batch), self._window):
             part = list(enumerate(batch))[at : at + self._window]
-            if self._connection is None or monotonic() >= deadline:
+            if self._connection is None or monotonic() >= min(deadline, send_until):
                 break
-            self._publish_part(part, outcomes, now, deadline)
+            self._publish_part(part, outcomes, now, min(deadline, send_until))
         return [
             outcomes.get(index) or Outcome(run.run_id, "unknown", "not sent")
             for index, run in enumerate(batch)
@@ -115,6 +119,7 @@ class RedisPublisher(GenericPublisher):
             if monotonic() >= deadline:
                 return
             replies = pipe.execute(raise_on_error=False)
+        reach("after-send", ConnectionError)
         problems = {
             index: str(reply)
             for index, reply in zip(owners, replies, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -38,7 +39,9 @@ class Broker:
             raise BrokerUnavailable("broker amqp://localhost//: connection refused")
         return self
 
-    def publish(self, batch: Sequence[Outgoing], now: Callable[[], datetime]) -> list[Outcome]:
+    def publish(
+        self, batch: Sequence[Outgoing], now: Callable[[], datetime], send_until: float = math.inf
+    ) -> list[Outcome]:
         if self.down:
             raise BrokerUnavailable("broker amqp://localhost//: connection refused")
         self.on_publish()

@@ -6,6 +6,7 @@ expired, and the workers. The clock is turned in SQLite itself, so that its trig
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -232,7 +233,9 @@ class Installation:
 
     blocked = False
 
-    def publish(self, batch: Sequence[Outgoing], now: Callable[[], datetime]) -> list[Outcome]:
+    def publish(
+        self, batch: Sequence[Outgoing], now: Callable[[], datetime], send_until: float = math.inf
+    ) -> list[Outcome]:
         expired = {o.run_id for o in batch if o.expires_at is not None and o.expires_at <= self._clock.now}
         self._sent += [outgoing for outgoing in batch if outgoing.run_id not in expired]
         return [Outcome(o.run_id, "expired" if o.run_id in expired else "confirmed") for o in batch]
