@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, false, func, or_, select
 
+from beatd.planning.policies import Policies
 from beatd.store.models import FINAL_STATES, claims, entries, runs, suppressions
 
 
 def cut_history(connection: Connection, before: datetime, limit: int) -> int:
     """Deletes one small batch of what ended before that instant; returns how many runs and records.
 
-    A run that nobody reports on ends at `published`; it is cut by when that was.
+    A run that nobody reports on ends at `published`; it is cut by when that was, unless its message may still
+    be taken: one that never expires is waited for as long as a started one would be (`lost_after`), and one
+    that a worker holds a claim of for as long as it does. Without its run a message starts nothing that runs once.
     """
     finished = (
         select(runs.c.id)
-        .where(runs.c.finished_at < before, runs.c.state.in_(FINAL_STATES), ~_is_counted_from())
+        .where(runs.c.finished_at < before, runs.c.state.in_(FINAL_STATES), _is_free(connection))
         .order_by(runs.c.finished_at)
         .limit(limit)
     )
-    stale = or_(runs.c.expires_at.is_(None), runs.c.expires_at < before)
-    silent = select(runs.c.id).where(runs.c.state == "published", runs.c.published_at < before, stale)
+    silent = select(runs.c.id).where(
+        runs.c.state == "published",
+        runs.c.published_at < before,
+        or_(runs.c.expires_at < before, _is_given_up(connection, before)),
+        ~exists().where(claims.c.run_id == runs.c.id, claims.c.ended_at.is_(None)),
+    )
     ids = [*connection.execute(finished).scalars(), *connection.execute(silent.limit(limit)).scalars()]
     return _delete_runs(connection, ids) + _cut_suppressions(connection, before, limit)
+
+
+def _is_given_up(connection: Connection, before: datetime) -> ColumnElement[bool]:
+    """Of runs that never expire: published longer ago than that instant and their `lost_after`."""
+    endless = and_(runs.c.state == "published", runs.c.expires_at.is_(None), runs.c.published_at < before)
+    patience = connection.execute(select(runs.c.lost_after).where(endless).distinct()).scalars()
+    # instants and seconds add up in another way on each database
+    overdue = [
+        and_(runs.c.lost_after == seconds, runs.c.published_at < before - timedelta(seconds=seconds))
+        for seconds in patience
+    ]
+    return and_(runs.c.expires_at.is_(None), or_(false(), *overdue))
 
 
 def with_long_histories(connection: Connection, keep: int) -> list[int]:
@@ -40,8 +59,49 @@ def cut_long_history(connection: Connection, entry_id: int, keep: int, limit: in
     real = select(runs.c.id).where(runs.c.entry_id == entry_id, runs.c.state != "shadow")
     beyond = real.order_by(runs.c.fire_time.desc()).offset(keep).limit(limit).subquery()
     query = select(runs.c.id).join(beyond, beyond.c.id == runs.c.id)
-    query = query.where(runs.c.state.in_(FINAL_STATES), ~_is_counted_from())
+    query = query.where(runs.c.state.in_(FINAL_STATES), _is_free(connection))
     return _delete_runs(connection, list(connection.execute(query).scalars()))
+
+
+def _is_free(connection: Connection) -> ColumnElement[bool]:
+    """Whether nothing that is still to be decided depends on a finished run."""
+    pausing = entries.c.on_failure == "pause"
+    longest = connection.execute(
+        select(func.max(func.coalesce(entries.c.failure_limit, Policies().failure_limit))).where(pausing)
+    ).scalar_one()
+    free = ~_is_counted_from()
+    return free if longest is None else and_(free, ~_is_in_a_row(min(longest, _LONGEST_ROW)))
+
+
+#: Of longer rows of failures (`failure_limit`) the history's own length decides how much there is to count.
+_LONGEST_ROW = 1000
+
+
+def _is_in_a_row(longest: int) -> ColumnElement[bool]:
+    """Whether it may be one of the runs that `on_failure` counts: see `failures.in_a_row`."""
+    later = runs.alias("counted")
+    oldest_counted = (
+        select(later.c.fire_time)
+        .where(
+            later.c.entry_id == runs.c.entry_id,
+            later.c.version == runs.c.version,
+            later.c.state.in_(("succeeded", "failed", "lost")),
+            later.c.origin.not_like("backfill:%"),
+        )
+        .order_by(later.c.fire_time.desc())
+        .limit(1)
+        .offset(longest - 1)
+        .correlate(runs)
+        .scalar_subquery()
+    )
+    watched = exists().where(
+        entries.c.id == runs.c.entry_id,
+        entries.c.version == runs.c.version,
+        entries.c.on_failure == "pause",
+    )
+    counts = runs.c.state.in_(("succeeded", "failed", "lost"))
+    recent = or_(oldest_counted.is_(None), runs.c.fire_time >= oldest_counted)
+    return and_(counts, runs.c.origin.not_like("backfill:%"), watched, recent)
 
 
 def _is_counted_from() -> ColumnElement[bool]:
