@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, column, inspect, select, table
 
-from alembic import command
 from beatd.config import shipped
 from beatd.errors import SchemaMismatch
 from beatd.store.engine import Database
 from beatd.store.models import installation
+
+if TYPE_CHECKING:
+    # Imported where the schema is changed: every command and process asks which it is, hardly any changes it.
+    from alembic.config import Config
 
 #: A table of our own: the operator's application may keep its own Alembic state in the same database.
 VERSION_TABLE = "beatd_schema_version"
@@ -69,6 +70,8 @@ def upgrade(database: Database, revision: str = "head") -> SchemaState:
 
     Raises DatabaseUnavailable, and SchemaMismatch where a newer version of beatd was here.
     """
+    from alembic import command
+
     with database.write() as connection, database.dialect.schema_lock(connection):
         current = _current(connection)
         if current is not None and current > SUPPORTED[-1]:
@@ -82,6 +85,8 @@ def upgrade(database: Database, revision: str = "head") -> SchemaState:
 
 def downgrade(database: Database, revision: str) -> None:
     """Takes the schema back; `base` removes everything."""
+    from alembic import command
+
     with database.write() as connection, database.dialect.schema_lock(connection):
         command.downgrade(_config(connection), revision)
 
@@ -92,21 +97,28 @@ def installation_id(connection: Connection) -> str:
 
 
 def _current(connection: Connection) -> str | None:
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return context.get_current_revision()
+    versions = table(VERSION_TABLE, column("version_num"))
+    return connection.execute(select(versions.c.version_num)).scalar_one_or_none()
 
 
 def _config(connection: Connection) -> Config:
+    config = _scripts()
+    config.attributes["connection"] = connection
+    return config
+
+
+def _scripts() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(shipped("alembic")).replace("%", "%%"))
-    config.attributes["connection"] = connection
     return config
 
 
 def head() -> str:
     """The newest revision among the shipped migrations."""
-    config = Config()
-    config.set_main_option("script_location", str(shipped("alembic")).replace("%", "%%"))
-    return str(ScriptDirectory.from_config(config).get_current_head())
+    from alembic.script import ScriptDirectory
+
+    return str(ScriptDirectory.from_config(_scripts()).get_current_head())
