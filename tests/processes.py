@@ -93,7 +93,7 @@ class Process:
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def tells(self, words: str, timeout: float = 30) -> None:
+    def tells(self, words: str, timeout: float = 60) -> None:
         """Wait for words in its log; fail at once if it ended without them."""
 
         def told() -> bool:
@@ -107,13 +107,13 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = 60) -> int:
         """The exit status, negative for a signal."""
         status = self._popen.wait(timeout)
         self._keeper.forget(self.pid)
         return status
 
-    def stop(self, timeout: float = 30) -> int:
+    def stop(self, timeout: float = 60) -> int:
         """As systemd does it: SIGTERM, and wait."""
         self.signal(signal.SIGTERM)
         return self.wait(timeout)
@@ -251,7 +251,7 @@ class Installation:
     def states(self) -> Counter[str]:
         return Counter(row.state for row in self.rows("SELECT state FROM runs"))
 
-    def await_runs(self, count: int, timeout: float = 30) -> None:
+    def await_runs(self, count: int, timeout: float = 60) -> None:
         """Until so many runs have come to their end."""
 
         def ended() -> int:

@@ -63,7 +63,7 @@ def test_each_test_has_a_vhost(rabbit_url: str, time: int) -> None:
         queue = connection.SimpleQueue("only_mine")
         assert queue.qsize() == 0
         queue.put("x")
-        assert queue.get(timeout=5).payload == "x"
+        assert queue.get(timeout=60).payload == "x"
         queue.put("left behind")
         queue.close()
 
@@ -172,9 +172,9 @@ def test_nothing_is_left_when_pytest_is_ended(tmp_path: Path, ending: signal.Sig
     *pids, folder = ready.split("READY", 1)[1].split()
     processes = [psutil.Process(int(pid)) for pid in pids]
     inner.send_signal(ending)
-    inner.communicate(timeout=30)
-    eventually(lambda: not any(is_alive(process) for process in processes), 20, message="servers gone")
-    eventually(lambda: not Path(folder).exists(), 10, message="folder removed")
+    inner.communicate(timeout=60)
+    eventually(lambda: not any(is_alive(process) for process in processes), message="servers gone")
+    eventually(lambda: not Path(folder).exists(), message="folder removed")
 
 
 def test_a_missing_server_fails_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

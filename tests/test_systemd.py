@@ -69,7 +69,7 @@ def test_a_manager_that_hangs_does_not_stop_the_daemon(tmp_path):
                     filler.sendto(b"x", str(tmp_path / "deaf"))
         start = time.monotonic()
         notifier.watchdog()
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 30
 
 
 @pytest.mark.parametrize(

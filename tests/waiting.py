@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def eventually(
-    predicate: Callable[[], T], timeout: float = 10, *, interval: float = 0.02, message: str = ""
+    predicate: Callable[[], T], timeout: float = 60, *, interval: float = 0.02, message: str = ""
 ) -> T:
     """Call until the answer is truthy, and return it; fail the test after `timeout` seconds."""
     deadline = time.monotonic() + timeout

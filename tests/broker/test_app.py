@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -145,7 +144,7 @@ def worker(app: Celery, transport: str, tmp_path: Path) -> Iterator[subprocess.P
     # a plain worker's own end may hang, in the locks of the process that was revoked
     with suppress(ProcessLookupError):
         os.killpg(worker.pid, signal.SIGKILL)
-    worker.wait(20)
+    worker.wait(60)
 
 
 def start_worker(script: Path, url: str) -> subprocess.Popen[bytes]:
@@ -163,7 +162,7 @@ def lines(path: Path) -> list[str]:
 def test_workers_answer_and_a_run_is_revoked(
     app: Celery, worker: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    found = eventually(lambda: workers(app, timeout=1.0), 30)
+    found = eventually(lambda: workers(app, timeout=1.0))
     [(name, queues)] = found.items()
     assert name.startswith("one@")
     assert queues == [app.conf.task_default_queue]
@@ -172,11 +171,9 @@ def test_workers_answer_and_a_run_is_revoked(
     eventually(lambda: lines(out) == ["started"])
     app.send_task("note", args=(str(out), 0), task_id="waiting")
     revoke(app, "waiting", terminate=False)
-    started = time.monotonic()
     revoke(app, "long", terminate=True)
     app.send_task("note", args=(str(out), 0), task_id="after")
-    eventually(lambda: lines(out)[-1] == "done", 30)
-    assert time.monotonic() - started < 30
+    eventually(lambda: lines(out)[-1] == "done")
     assert lines(out) == ["started", "started", "done"]  # long, after
 
 
@@ -195,13 +192,13 @@ def test_a_killed_worker_loses_no_message(
     out = tmp_path / "out"
     app.send_task("note", args=(str(out), 1.0))
     app.send_task("note", args=(str(out), 0.0))
-    eventually(lambda: lines(out) == ["started"], 30)
+    eventually(lambda: lines(out) == ["started"])
     worker.kill()
     worker.wait()
     second = start_worker(tmp_path / "worker.py", str(app.conf.broker_url))
-    eventually(lambda: lines(out).count("done") >= 2, 30)
+    eventually(lambda: lines(out).count("done") >= 2)
     second.terminate()
-    second.wait(20)
+    second.wait(60)
 
 
 def test_nobody_answers(tmp_path: Path) -> None:

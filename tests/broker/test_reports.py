@@ -47,7 +47,7 @@ def tell(app: Celery, *bodies: Any, **options: Any) -> None:
 
 def receive(consumer: ReportsConsumer, count: int) -> list[Report]:
     got: list[Report] = []
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(got) < count and time.monotonic() < deadline:
         batch = consumer.receive(1.0)
         got += batch.reports
@@ -83,7 +83,7 @@ def test_the_workers_own_words_are_understood(app: Celery) -> None:
 def test_nothing_comes(consumer: ReportsConsumer) -> None:
     started = time.monotonic()
     batch = consumer.receive(0.2)
-    assert 0.15 < time.monotonic() - started < 2.5
+    assert time.monotonic() - started > 0.15
     assert (batch.reports, batch.rejected) == ([], 0)
     batch.ack()
 
@@ -94,7 +94,7 @@ def test_poison_is_counted_and_goes(app: Celery, consumer: ReportsConsumer) -> N
     tell(app, "{not json", content_type="application/json", content_encoding="utf-8")
     tell(app, b"\x80\x04N.", content_type="application/x-python-serialize", content_encoding="binary")
     got, rejected = [], 0
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while rejected < 6 and time.monotonic() < deadline:
         batch = consumer.receive(1.0)
         got += batch.reports
@@ -182,7 +182,7 @@ def test_what_a_killed_daemon_took_comes_again(app: Celery, monkeypatch: pytest.
     monkeypatch.setattr("beatd.broker.reports._REDIS_VISIBILITY", 1)
     one = report(1)
     tell(app, one.to_message())
-    crashed = subprocess.run([sys.executable, "-c", CRASHER, str(app.conf.broker_url)], timeout=30)
+    crashed = subprocess.run([sys.executable, "-c", CRASHER, str(app.conf.broker_url)], timeout=60)
     assert crashed.returncode == -9
     consumer = ReportsConsumer(app, QUEUE, BrokerSettings())
     got: list[Report] = []
@@ -193,5 +193,5 @@ def test_what_a_killed_daemon_took_comes_again(app: Celery, monkeypatch: pytest.
         batch.ack()
         return got == [one]
 
-    eventually(came, 30)
+    eventually(came)
     consumer.close()

@@ -73,4 +73,4 @@ def end(process: subprocess.Popen[str]) -> None:
     """Whatever it is doing."""
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)

@@ -34,13 +34,13 @@ def running(made: Beatd) -> Iterator[Beatd]:
     """With a scheduler and a worker."""
     processes = [made.start("scheduler"), made.start("worker", "--concurrency", "1")]
     try:
-        eventually(lambda: made.json("status")["activity"]["nodes"], timeout=30, interval=0.2)
+        eventually(lambda: made.json("status")["activity"]["nodes"], interval=0.2)
         yield made
     finally:
         for process in processes:
             process.send_signal(signal.SIGTERM)
         for process in processes:
-            process.communicate(timeout=30)
+            process.communicate(timeout=60)
             end(process)
 
 
@@ -48,7 +48,7 @@ def test_all_is_well(running: Beatd) -> None:
     def answered() -> bool:
         return findings(running)["workers"]["level"] == "ok"
 
-    eventually(answered, timeout=30, interval=0.2, message="the worker answers")
+    eventually(answered, interval=0.2, message="the worker answers")
     found = findings(running, status=0)
     assert {finding["level"] for finding in found.values()} == {"ok"}
     assert list(found) == [
@@ -86,7 +86,7 @@ def test_a_queue_that_no_worker_takes(running: Beatd) -> None:
             (of["text"], of["hint"]) for of in told if of["check"] == "workers" and of["level"] == "warning"
         ]
 
-    assert eventually(untaken, timeout=30, interval=0.2) == [
+    assert eventually(untaken, interval=0.2) == [
         (
             "1 entry goes to the queue reports, which none of them takes",
             "start one: beatd worker --queue reports",
@@ -174,9 +174,9 @@ def test_in_shadow_mode_no_broker_is_needed(made: Beatd) -> None:
     assert findings(made, status=1)["broker"]["level"] == "problem"
     shadow = made.start("scheduler", "--shadow")
     try:
-        eventually(lambda: made.json("status")["activity"]["nodes"], timeout=30, interval=0.2)
+        eventually(lambda: made.json("status")["activity"]["nodes"], interval=0.2)
         assert findings(made, status=0)["broker"]["level"] == "warning"
     finally:
         shadow.send_signal(signal.SIGTERM)
-        shadow.communicate(timeout=30)
+        shadow.communicate(timeout=60)
         end(shadow)

@@ -249,7 +249,7 @@ def test_a_line_is_answered_before_the_next_is_there(beatd: Beatd) -> None:
             process.stdin.flush()
             assert json.loads(process.stdout.readline()) == {"fire_times": [f"2026-01-01T0{hour}:00:00Z"]}
     finally:
-        out, _ = process.communicate(timeout=30)  # closes its input first
+        out, _ = process.communicate(timeout=60)  # closes its input first
     assert (out, process.returncode) == ("", 0)
 
 
@@ -275,7 +275,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(beatd: Beatd) -> None:
         process.stdin.close()
     except BrokenPipeError:
         pass
-    assert process.wait(timeout=30) in (0, 1)
+    assert process.wait(timeout=60) in (0, 1)
     assert process.stderr.read() == b""
     process.stderr.close()
 

@@ -165,6 +165,6 @@ def test_following_prints_what_comes(beatd: Beatd) -> None:
         ended = json.loads(process.stdout.readline())
         assert (ended["id"], ended["state"]) == (second["id"], "revoked")
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
     finally:
         end(process)

@@ -89,7 +89,7 @@ def test_a_nudge_waits_for_the_node_that_records(turned: Turned) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(runs, "record", slow)
         story.node.run_once()
-    waiting.join(20)
+    waiting.join(60)
     assert released == [1]
     assert len(other.take_over().batches) == 1
 
@@ -99,7 +99,7 @@ def together(*works: Callable[[], None]) -> None:
 
     def one(work: Callable[[], None]) -> None:
         try:
-            barrier.wait(10)
+            barrier.wait(60)
             work()
         except BaseException as error:
             errors.append(error)

@@ -111,7 +111,7 @@ def test_of_daemons_that_start_at_once_one_fires(turned: Turned) -> None:
     barrier, made = threading.Barrier(4), []
 
     def start() -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         made.append(boot(turned))
 
     threads = [threading.Thread(target=start) for _ in range(4)]

@@ -340,7 +340,7 @@ def test_two_nodes_share_what_is_due_and_double_nothing(turned: Turned) -> None:
     def work(node: str) -> None:
         try:
             dispatcher = turned.dispatcher(node, batch=5)
-            start.wait(10)
+            start.wait(60)
             for batch in settle(dispatcher):
                 taken[node] += [p.run.id for p in batch.publications]
         except BaseException as error:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 
+from beatd import faultpoints
 from beatd.dispatch.feed import Feed
 from beatd.dispatch.outbox import Outbox
+from beatd.errors import DatabaseUnavailable
 from beatd.store.engine import Database
 from tests.dispatch.test_outbox import Broker
-from tests.dispatch.turned import NODE, Story, Turned
+from tests.dispatch.turned import NODE, OTHER, Story, Turned
 
 
 @pytest.fixture
@@ -107,3 +110,119 @@ def test_what_was_not_handed_over_is_left_at_the_end(turned: Turned) -> None:
     assert len(batch.publications) == 1
     assert node.feed.offer_left(0)
     assert not node.feed.offer_left(0)
+
+
+# A commit whose answer was lost
+
+
+@pytest.fixture
+def fault() -> Iterator[Callable[[str], None]]:
+    yield faultpoints.arm
+    faultpoints.arm("")
+
+
+def test_what_a_commit_recorded_whose_answer_was_lost_goes_out_at_the_next_pass(
+    turned: Turned, fault: Callable[[str], None]
+) -> None:
+    """Not when its lease lapses, and once."""
+    node = Node(turned)
+    turned.add("poll", every="1h", expires="never")
+    node.step()
+    turned.turn(hours=1)
+    node.step()  # a jump of the clock is looked at twice
+    fault("after-commit=lose")
+    with pytest.raises(DatabaseUnavailable):
+        node.step()
+    assert node.broker.sent == []
+    node.step()
+    assert node.broker.sent == ["poll"]
+    assert [run.attempt for run in turned.rows("SELECT attempt FROM runs")] == [1]
+    node.step()
+    assert node.broker.sent == ["poll"]
+
+
+def test_what_was_not_committed_is_recorded_by_the_next_pass(
+    turned: Turned, fault: Callable[[str], None]
+) -> None:
+    node = Node(turned)
+    turned.add("poll", every="1h", expires="never")
+    node.step()
+    turned.turn(hours=1)
+    node.step()
+    fault("before-commit=fail")
+    with pytest.raises(DatabaseUnavailable):
+        node.step()
+    assert turned.rows("SELECT id FROM runs") == []
+    node.step()
+    assert node.broker.sent == ["poll"]
+
+
+@pytest.mark.parametrize("lost", ["after-take-back=lose", "before-take-back=fail"])
+def test_what_was_taken_over_and_could_not_be_told_is_taken_back(
+    turned: Turned, fault: Callable[[str], None], lost: str
+) -> None:
+    """Even where the database fails again while the node asks."""
+    story = Story(turned, overlap="queue")
+    story.at(1)
+    story.at(2)
+    node = Node(turned)
+    node.step()
+    story.tell(1, "succeeded")
+    fault(f"after-take-over=lose, {lost}")
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailable):
+            node.step()
+    node.step()
+    assert node.broker.sent == ["story"]
+    assert story.states == {1: "succeeded", 2: "published"}
+
+
+def test_what_another_node_has_taken_meanwhile_is_left_to_it(
+    turned: Turned, fault: Callable[[str], None]
+) -> None:
+    node = Node(turned)
+    turned.add("poll", every="1h", expires="never")
+    node.step()
+    turned.turn(hours=1)
+    node.step()
+    fault("after-commit=lose")
+    with pytest.raises(DatabaseUnavailable):
+        node.step()
+    turned.turn(seconds=31)
+    other = turned.dispatcher(OTHER)
+    [batch] = other.take_over().batches
+    assert len(batch.publications) == 1
+    node.step()
+    node.step()
+    assert node.broker.sent == []
+
+
+def test_a_node_that_stops_unsure_gives_back_what_was_recorded_in_its_name(
+    turned: Turned, fault: Callable[[str], None]
+) -> None:
+    node = Node(turned)
+    turned.add("poll", every="1h", expires="never")
+    node.step()
+    turned.turn(hours=1)
+    node.step()
+    fault("after-commit=lose")
+    with pytest.raises(DatabaseUnavailable):
+        node.step()
+    assert node.outbox.give_back(node.feed.left) == 1
+    assert len(turned.dispatcher(OTHER).take_over().batches) == 1
+
+
+def test_workers_are_asked_to_end_what_a_commit_cancelled_whose_answer_was_lost(
+    turned: Turned, fault: Callable[[str], None]
+) -> None:
+    story = Story(turned, overlap="cancel")
+    story.at(1)
+    node = Node(turned)
+    turned.turn(minutes=1)
+    node.step()
+    fault("after-commit=lose")
+    with pytest.raises(DatabaseUnavailable):
+        node.step()
+    assert node.broker.ended == []
+    node.step()
+    assert node.broker.ended == [story.run(1).id]

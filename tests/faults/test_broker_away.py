@@ -34,7 +34,7 @@ def test_down_at_start(installation: Installation, rabbit: RabbitMQ) -> None:
     assert "guest:guest" not in status, "a password in the status"
 
     rabbit.start()
-    eventually(lambda: installation.states() == {"published": 3}, 30)
+    eventually(lambda: installation.states() == {"published": 3})
     eventually(lambda: "waiting" not in _status(installation))
     installation.worker()
     installation.await_runs(3)
@@ -56,7 +56,7 @@ def test_killed_and_started_again(installation: Installation, rabbit: RabbitMQ) 
     eventually(lambda: installation.now() > away + 3 * SECOND)
     rabbit.start()
     back = installation.now()
-    eventually(lambda: any(note.fire_time > back for note in installation.ledger()), 30)
+    eventually(lambda: any(note.fire_time > back for note in installation.ledger()))
     installation.sql("UPDATE entries SET enabled = false")
     eventually(lambda: installation.rows("SELECT 1 FROM timers WHERE state = 'active'") == [])
     installation.await_runs(len(installation.runs()), 30)
@@ -90,7 +90,7 @@ def test_away_for_longer_than_a_worker_waits_with_its_report(
     eventually(lambda: installation.now() > ended + 6 * SECOND)
     rabbit.start()
     installation.add("next", every="1s", **installation.shell())
-    eventually(lambda: any(note.entry == "next" for note in installation.ledger()), 30)
+    eventually(lambda: any(note.entry == "next" for note in installation.ledger()))
     installation.sql("UPDATE entries SET enabled = false")
     assert len([note for note in installation.ledger() if note.entry == "job"]) == 1
     long_ago = "2026-01-01T00:00:00.000000Z"  # a minute is what it waits
@@ -120,7 +120,7 @@ def test_one_of_two_nodes_cannot_reach_it(
     installation.scheduler()
     eventually(lambda: installation.now() > start + 4 * SECOND)
     installation.sql("UPDATE entries SET enabled = false")
-    eventually(lambda: installation.states().keys() == {"published"}, 20)
+    eventually(lambda: installation.states().keys() == {"published"})
     assert cut_off.running
     assert {m.run_id for m in installation.broker().take("counted")} == {r.id for r in installation.runs()}
 

@@ -60,7 +60,7 @@ def test_killed_and_started_again(installation: Installation, postgres: Postgres
     count, last_ran = len(installation.ledger()), max(note.fire_time for note in installation.ledger())
     eventually(lambda: wall() > last_ran + 4 * SECOND, message="fires that pass while it is away")
     postgres.start()
-    eventually(lambda: len(installation.ledger()) >= count + 24, 40)
+    eventually(lambda: len(installation.ledger()) >= count + 24)
     installation.sql("UPDATE entries SET enabled = false")
     eventually(lambda: installation.rows("SELECT 1 FROM timers WHERE state = 'active'") == [])
     installation.await_runs(len(installation.runs()), 40)

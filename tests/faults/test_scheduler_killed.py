@@ -128,4 +128,4 @@ def _write_entries_that_are_due(installation: Installation) -> None:
 
 
 def _await_all_published(installation: Installation) -> None:
-    eventually(lambda: installation.states() == {"published": RUNS}, 30)
+    eventually(lambda: installation.states() == {"published": RUNS})

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.processes import Installation, Process
+from tests.services.keeper import signal_each
 from tests.waiting import eventually
 
 
@@ -81,12 +82,10 @@ def test_under_on_lost_rerun_the_begun_run_starts_again(
     note = 'echo "$BEATD_ENTRY $BEATD_FIRE_TIME $BEATD_RUN_ID" >> {ledger}'
     command = f"{note}; until test -e {go_on}; do sleep 0.1; done; echo $(cat {go_on})"
     at = (installation.now() + timedelta(seconds=1)).isoformat()
-    installation.add("job", at=at, expires="30s", on_lost="rerun", **installation.shell(command))
+    installation.add("job", at=at, expires="1h", on_lost="rerun", **installation.shell(command))
 
     def begun(times: int) -> None:
-        eventually(
-            lambda: len(installation.ledger()) == times and installation.states() == {"started": 1}, 30
-        )
+        eventually(lambda: len(installation.ledger()) == times and installation.states() == {"started": 1})
 
     killed = installation.worker(concurrency=1)
     begun(1)
@@ -112,5 +111,4 @@ def test_under_on_lost_rerun_the_begun_run_starts_again(
 def _signal_all(process: Process, number: signal.Signals) -> None:
     """To it and what it started."""
     family = psutil.Process(process.pid)
-    for member in [family, *family.children(recursive=True)]:
-        member.send_signal(number)
+    signal_each([family, *family.children(recursive=True)], number)

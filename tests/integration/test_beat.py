@@ -56,7 +56,7 @@ def test_entries_run_and_follow_the_code(installation: Installation) -> None:
     beat = _beat(installation, "--pidfile", "beat.pid", "-s", "nowhere/schedule", "--max-interval", "300")
     installation.add("by-hand", cron="0 5 * * *", task="proj.note")
     _worker(installation)
-    eventually(lambda: _counted(installation)["tick"] >= 3, 30)
+    eventually(lambda: _counted(installation)["tick"] >= 3)
     assert _schedules(installation) == {"tick": "1s", "daily": "0 3 * * *", "by-hand": "0 5 * * *"}
     assert int((installation.folder / "beat.pid").read_text()) == beat.pid
     assert beat.stop() == 0
@@ -65,23 +65,23 @@ def test_entries_run_and_follow_the_code(installation: Installation) -> None:
 
     _write(installation, TOCK, AT_FOUR)
     _beat(installation)
-    eventually(lambda: _counted(installation)["tock"] >= 3, 30)
+    eventually(lambda: _counted(installation)["tock"] >= 3)
     assert _schedules(installation) == {"tock": "1s", "daily": "0 4 * * *", "by-hand": "0 5 * * *"}
-    eventually(lambda: installation.states()["succeeded"] >= 6, 30)
+    eventually(lambda: installation.states()["succeeded"] >= 6)
 
 
 def test_killed_and_started_again_it_doubles_nothing_and_loses_nothing(installation: Installation) -> None:
     _write(installation, TICK)
     beat = _beat(installation)
     _worker(installation)
-    eventually(lambda: _counted(installation)["tick"] >= 2, 30)
+    eventually(lambda: _counted(installation)["tick"] >= 2)
     beat.kill9()
     again = _beat(installation)
     before = _counted(installation)["tick"]
-    eventually(lambda: _counted(installation)["tick"] >= before + 5, 40)
+    eventually(lambda: _counted(installation)["tick"] >= before + 5)
     assert again.stop() == 0
     # nobody takes in reports any more; the ledger tells
-    eventually(lambda: len(installation.ledger()) >= len(installation.runs()), 40)
+    eventually(lambda: len(installation.ledger()) >= len(installation.runs()))
     notes = installation.ledger()
     assert Counter(Counter(note.fire_time for note in notes).values()).keys() == {1}
     times = sorted(note.fire_time for note in notes)
@@ -93,7 +93,7 @@ def test_killed_and_started_again_it_doubles_nothing_and_loses_nothing(installat
 def test_embedded_in_a_worker(installation: Installation) -> None:
     _write(installation, TICK)
     worker = _worker(installation, "-B", "--scheduler", "beatd.beat:Scheduler")
-    eventually(lambda: _counted(installation)["tick"] >= 3, 30)
+    eventually(lambda: _counted(installation)["tick"] >= 3)
     assert worker.stop() == 0
     assert installation.rows("SELECT * FROM nodes") == []
 

@@ -39,11 +39,11 @@ def test_stale_runs_are_expired_and_the_current_one_runs(
         workers.append(installation.worker())
         installation.add("tick", every="1s", expires="2s", **installation.shell())
     for installation, worker in zip(installed, workers, strict=True):
-        eventually(lambda i=installation: len(i.ledger()) >= 2, 20)  # type: ignore[misc]
+        eventually(lambda i=installation: len(i.ledger()) >= 2)  # type: ignore[misc]
         assert worker.stop() == 0
 
     left = installed[-1].now()
-    eventually(lambda: installed[-1].now() > left + AWAY, 20)
+    eventually(lambda: installed[-1].now() > left + AWAY)
     for installation in installed:
         eventually(lambda i=installation: _fired_since(i, left) >= 4)  # type: ignore[misc]
         _await_what_such_a_broker_keeps(installation, _fired_since(installation, left))
@@ -57,7 +57,7 @@ def test_stale_runs_are_expired_and_the_current_one_runs(
         installation.sql("UPDATE entries SET enabled = false")
         if _drops_by_itself(installation):
             _let_a_minute_pass(installation, really=acceptance_seconds > 20)
-        eventually(lambda i=installation: not UNFINISHED & i.states().keys(), 30)  # type: ignore[misc]
+        eventually(lambda i=installation: not UNFINISHED & i.states().keys())  # type: ignore[misc]
         _assert_only_fresh_runs_were_executed(installation, left, back, current)
 
 
@@ -80,7 +80,7 @@ def _fired_since(installation: Installation, instant: datetime) -> int:
 
 
 def _await_a_run_since(installation: Installation, instant: datetime) -> None:
-    eventually(lambda: any(note.fire_time > instant for note in installation.ledger()), 20)
+    eventually(lambda: any(note.fire_time > instant for note in installation.ledger()))
 
 
 def _assert_only_fresh_runs_were_executed(

@@ -29,7 +29,7 @@ def test_overlap_skip(installation: Installation) -> None:
     journal = installation.folder / "journal"
     command = f"echo begin >> {journal}; sleep 1.2; echo end >> {journal}"
     installation.add("long", overlap="skip", expires="1m", **rule, **installation.shell(command))
-    eventually(lambda: installation.rows("SELECT 1 FROM timers WHERE state = 'completed'"), 20)
+    eventually(lambda: installation.rows("SELECT 1 FROM timers WHERE state = 'completed'"))
     installation.await_runs(len(installation.runs()), 20)
 
     lines = journal.read_text().split()

@@ -58,7 +58,7 @@ def test_cancel_ends_what_runs_and_then_starts_the_new_run(installation: Install
     start = in_seconds(installation, 2)
     command = LONG.format(journal=journal)
     installation.add("long", overlap="cancel", every="5s", start_at=start, **installation.shell(command))
-    eventually(lambda: [run.state for run in all_runs(installation)][:2] == ["revoked", "started"], 40)
+    eventually(lambda: [run.state for run in all_runs(installation)][:2] == ["revoked", "started"])
     installation.sql("UPDATE entries SET enabled = :off", off=False)
 
     first, second = all_runs(installation)[:2]
@@ -81,8 +81,8 @@ def test_queue_runs_one_after_the_other(installation: Installation) -> None:
     rule = {"every": "1s", "start_at": start.isoformat(), "end_at": (start + 5 * SECOND).isoformat()}
     command = f"echo begin >> {journal}; sleep 1.7; echo end >> {journal}"
     installation.add("long", overlap="queue", expires="1m", **rule, **installation.shell(command))
-    eventually(lambda: installation.rows("SELECT 1 FROM timers WHERE state = 'completed'"), 20)
-    installation.await_runs(6, 30)
+    eventually(lambda: installation.rows("SELECT 1 FROM timers WHERE state = 'completed'"))
+    installation.await_runs(6)
 
     lines = journal.read_text().split()
     assert lines == ["begin", "end"] * (len(lines) // 2)
@@ -225,8 +225,8 @@ def test_cancelling_again_and_again_holds_nothing_up(installation: Installation)
         return sum((run.name, run.state) == (name, state) for run in installation.runs())
 
     for cancelled in range(1, 7):
-        eventually(lambda count=cancelled: ended("long", "revoked") >= count, 20)
+        eventually(lambda count=cancelled: ended("long", "revoked") >= count)
         before = ended("bystander", "succeeded")
-        eventually(lambda count=before: ended("bystander", "succeeded") > count, 20)
+        eventually(lambda count=before: ended("bystander", "succeeded") > count)
     assert ended("bystander", "failed") == ended("bystander", "lost") == 0
     assert worker.stop() == 0

@@ -62,7 +62,7 @@ def test_hangup_moves_everything_to_another_broker(installation: Installation, r
     eventually(lambda: _reloads(scheduler) == 1)
     installation.worker(BEATD_BROKER_URL=rabbit.url(elsewhere))
     installation.add("tick", every="1s", **installation.shell())
-    eventually(lambda: installation.states()["succeeded"] >= 2, 30)
+    eventually(lambda: installation.states()["succeeded"] >= 2)
     rabbit.delete_vhost(elsewhere)
 
 
@@ -72,7 +72,7 @@ def test_terminated_and_started_again_while_fires_go_on(installation: Installati
     eventually(lambda: installation.now() > start + 1.3 * SECOND)
     began = time.monotonic()
     assert scheduler.stop() == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert installation.states().keys() == {"published"}, "recorded, but not published"
     assert installation.rows("SELECT * FROM nodes") == []
     text = scheduler.text()
@@ -90,7 +90,7 @@ def test_terminated_while_the_broker_is_away(installation: Installation) -> None
     eventually(lambda: installation.states()["pending"] >= 20)
     began = time.monotonic()
     assert scheduler.stop() == 0
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     installation.scheduler()
     _compare(installation, start, end)
 
@@ -103,7 +103,7 @@ def test_terminated_while_it_waits_for_a_database(installation: Installation) ->
     scheduler.tells("daemon.waiting")
     began = time.monotonic()
     assert scheduler.stop() == 0
-    assert time.monotonic() - began < 7
+    assert time.monotonic() - began < 30
 
 
 def _write_entries(installation: Installation, seconds: int) -> tuple[datetime, datetime]:
@@ -123,6 +123,6 @@ def _compare(installation: Installation, start: datetime, end: datetime) -> None
     """Each fire of the window was published once."""
     count = (end - start) // SECOND + 1
     expected = {(f"e{n}", start + k * SECOND) for n in range(10) for k in range(count)}
-    eventually(lambda: installation.states() == {"published": len(expected)}, 30)
+    eventually(lambda: installation.states() == {"published": len(expected)})
     messages = installation.broker().take("counted")
     assert Counter((m.entry, m.fire_time) for m in messages) == dict.fromkeys(expected, 1)

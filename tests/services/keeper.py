@@ -56,13 +56,14 @@ def kill_tree(process: psutil.Process, first: signal.Signals = signal.SIGKILL) -
     except psutil.NoSuchProcess:
         return
     if first != signal.SIGKILL:
-        _signal([process], first)
+        signal_each([process], first)
         _wait_until_gone(family, GRACE_SECONDS)
-    _signal(family, signal.SIGKILL)
+    signal_each(family, signal.SIGKILL)
     _wait_until_gone(family, GRACE_SECONDS)
 
 
-def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+def signal_each(processes: list[psutil.Process], number: signal.Signals) -> None:
+    """Those that have ended meanwhile need none."""
     for process in processes:
         try:
             process.send_signal(number)
@@ -92,10 +93,15 @@ def main(parent: int, folder: Path) -> None:
         created, end_signal = file.read_text().split()
         try:
             process = psutil.Process(int(file.name))
+            same = process.create_time() == float(created)
         except psutil.NoSuchProcess:
             continue
-        if process.create_time() == float(created):
+        if same:
             kill_tree(process, signal.Signals(int(end_signal)))
+    for line in Path("/proc/self/mounts").read_text().splitlines() if sys.platform == "linux" else []:
+        mounted = line.split()[1]
+        if mounted.startswith(f"{folder}/"):  # a test's own disk
+            subprocess.run(["umount", "--lazy", mounted], capture_output=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

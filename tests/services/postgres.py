@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -20,6 +21,9 @@ class Postgres(Server):
     name = "PostgreSQL"
     end_signal = signal.SIGQUIT  # "immediate shutdown": like a crash, but it removes its shared memory
     user = "postgres"  # the server refuses root
+    #: more settings, and more variables of the environment, for the next start
+    settings: Mapping[str, object] = {}
+    environment: Mapping[str, str] = {}
 
     def prepare(self) -> None:
         self.data = self.folder / "data"
@@ -35,9 +39,11 @@ class Postgres(Server):
             "unix_socket_directories": self.folder,
             "shared_buffers": "64MB",
             "max_connections": 200,
+            **self.settings,
         }
         flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
-        return self.spawn([program("postgres"), "-D", str(self.data), *flags], user=self.user)
+        command = [program("postgres"), "-D", str(self.data), *flags]
+        return self.spawn(command, user=self.user, env=self.environment)
 
     def ask_version(self) -> str:
         with self.admin() as connection:
@@ -56,8 +62,15 @@ class Postgres(Server):
         where = f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres connect_timeout=5"
         return psycopg.connect(where, autocommit=True)
 
-    def url(self, database: str) -> str:
-        return f"postgresql+psycopg://{ROLE}@127.0.0.1:{self.port}/{database}"
+    @property
+    def ports(self) -> list[int]:
+        """Of all its instances; see `Replicated`."""
+        return [self.port]
+
+    def url(self, database: str, ports: Sequence[int] = ()) -> str:
+        """`ports`: those of proxies in front of `self.ports`, in their order."""
+        [port] = ports or self.ports
+        return f"postgresql+psycopg://{ROLE}@127.0.0.1:{port}/{database}"
 
     def create_database(self, template: str = "template1") -> str:
         """Create a database that the role owns, as a copy of the template; its name."""

@@ -169,7 +169,7 @@ def test_it_is_announced(
         "DELETE FROM public.calendars WHERE name = 'closed'",
     ):
         operator.type(typed)
-        assert listener.wait(10), typed
+        assert listener.wait(60), typed
     listener.close()
     assert days(database, "closed") == [None, EMPTY, EVE, None]
 
@@ -258,7 +258,7 @@ def test_an_entry_is_given_a_calendar_that_is_being_edited(
         second = pool.submit(other.type, edits[1])
         eventually(lambda: second.done() or waits())
         one.type("COMMIT")
-        second.result(timeout=20)
+        second.result(timeout=60)
     assert days(database, name)[-1] == expected
 
 
@@ -282,7 +282,7 @@ def test_who_gives_a_calendar_that_is_being_edited_waits_with_empty_hands(
         eventually(waits)
         one.type("UPDATE calendars SET country = 'IT'")
         one.type("COMMIT")
-        second.result(timeout=20)
+        second.result(timeout=60)
     assert days(database, "new" if "new" in given else "none")[-1] == EMPTY | {"country": "IT"}
     assert days(database, "open")[-1] == EMPTY | {"country": "IT"}
 
@@ -303,7 +303,7 @@ def test_an_entry_that_is_not_committed_is_not_passed_over_among_many(
         second = pool.submit(other.type, "INSERT INTO calendars (name) VALUES ('there')")
         eventually(lambda: second.done() or waits())
         one.type("COMMIT")
-        second.result(timeout=20)
+        second.result(timeout=60)
     assert days(database, "new") == days(database, "job 0") == [None, EMPTY]
 
 
@@ -340,7 +340,7 @@ def test_an_entry_in_other_hands_is_waited_for(
         one.type("UPDATE entries SET queue = 'a' WHERE name = 'open'")
         one.type("UPDATE entries SET queue = 'b' WHERE name = 'open'")
         one.type("COMMIT")
-        calendar.result(timeout=20)
+        calendar.result(timeout=60)
     countries = [found["country"] for found in days(database, "open")]
     assert countries == ["DE", "DE", "DE", "FR"]
 
@@ -360,7 +360,7 @@ def test_a_statement_that_edits_many_sees_each_as_it_finds_it(
         edit = pool.submit(other.type, "UPDATE entries SET queue = 'slow'")
         eventually(waits)
         one.type("COMMIT")
-        edit.result(timeout=20)
+        edit.result(timeout=60)
     assert [found["country"] for found in days(database, "open")] == ["DE", "FR", "FR"]
     assert days(database, "closed") == [None, None]
 

@@ -72,7 +72,7 @@ def test_a_person_revokes_what_somebody_is_cancelling(database: Database) -> Non
             # as `cancel` begins
             connection.execute(database.dialect.locked(history.runs.select()))
             person.start()
-            assert about_to_wait.wait(10)
+            assert about_to_wait.wait(60)
             assert overlaps.cancel(connection, database.dialect, [1], NOW).asked == ()
     finally:
         event.remove(database.engine, "before_cursor_execute", listen)

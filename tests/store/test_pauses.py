@@ -127,7 +127,7 @@ def test_it_is_announced(database: Database, operator: Operator) -> None:
         "DELETE FROM pauses",
     ):
         operator.type(typed)
-        assert listener.wait(10), typed
+        assert listener.wait(60), typed
     listener.close()
 
 

@@ -69,7 +69,7 @@ class Bench:
         self._read()
         return [report for report in self.reports if report.run_id == run_id]
 
-    def wait_for(self, run_id: str, state: str, *, timeout: float = 20) -> Report:
+    def wait_for(self, run_id: str, state: str, *, timeout: float = 60) -> Report:
         eventually(lambda: state in self.states(run_id), timeout, message=f"{state} of {run_id}")
         return next(report for report in self.of(run_id) if report.state == state)
 
@@ -113,7 +113,7 @@ class Worker:
         )
         keeper.watch(self.process.pid)
         ready = "worker.ready" if argument["how"] == "beatd" else " ready."
-        eventually(lambda: ready in self.text(), 30, message="a ready worker")
+        eventually(lambda: ready in self.text(), message="a ready worker")
 
     def text(self) -> str:
         assert self.process.poll() is None or "worker.stopping" in self._text(), self._text()
@@ -127,7 +127,7 @@ class Worker:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def close(self) -> None:
         if self.process.poll() is None:

@@ -166,7 +166,7 @@ def test_a_worker_that_is_stopped_finishes_what_it_has_begun(
     worker.process.terminate()
     eventually(lambda: "worker.stopping" in worker.text())
     (tmp_path / "go on").touch()
-    assert worker.process.wait(20) == 0
+    assert worker.process.wait(60) == 0
     assert bench.wait_for(run_id, "succeeded").result == "found"
 
 

@@ -53,7 +53,7 @@ def nap(seconds: float) -> float:
 
 def test_a_lock_of_the_results_that_nobody_holds_is_freed(pool: Any) -> None:
     lock = ResultsLock(pool)
-    assert pool.apply_async(double, (2,)).get(timeout=30) == 4
+    assert pool.apply_async(double, (2,)).get(timeout=60) == 4
     pool._outqueue._wlock.acquire()
     waiting = pool.apply_async(double, (21,))
 
@@ -74,9 +74,9 @@ def test_a_pool_that_works_keeps_its_lock(pool: Any) -> None:
         return all(job.ready() for job in jobs)
 
     eventually(done, timeout=60)
-    assert pool._outqueue._wlock.acquire(timeout=5)
+    assert pool._outqueue._wlock.acquire(timeout=60)
     pool._outqueue._wlock.release()
-    assert pool.apply_async(double, (1,)).get(timeout=30) == 2
+    assert pool.apply_async(double, (1,)).get(timeout=60) == 2
 
 
 def nap_beside_a_thread(seconds: float) -> None:
@@ -88,20 +88,20 @@ def nap_beside_a_thread(seconds: float) -> None:
 def test_a_process_with_threads_that_is_ended_leaves_the_lock(pool: Any) -> None:
     for _ in range(4):
         begin_and_end(pool)
-        assert pool._outqueue._wlock.acquire(timeout=5), "the lock went with the process"
+        assert pool._outqueue._wlock.acquire(timeout=60), "the lock went with the process"
         pool._outqueue._wlock.release()
-    assert pool.apply_async(double, (3,)).get(timeout=20) == 6
+    assert pool.apply_async(double, (3,)).get(timeout=60) == 6
 
 
 def begin_and_end(pool: Any) -> None:
     """As Celery does it for a revoked task."""
     begun: list[int] = []
     job = pool.apply_async(nap_beside_a_thread, (300,), accept_callback=lambda pid, _: begun.append(pid))
-    [pid] = eventually(lambda: begun, timeout=20)
+    [pid] = eventually(lambda: begun)
     eventually(lambda: len(list(Path(f"/proc/{pid}/task").iterdir())) > 1)
     job.terminate(signal.SIGTERM)
     pool.terminate_job(pid, signal.SIGTERM)
-    job.wait(20)
+    job.wait(60)
 
 
 def test_only_pools_that_share_results_are_looked_at(pool: Any) -> None:
@@ -117,5 +117,5 @@ def test_locks_that_went_with_the_last_processes_are_free_at_the_exit(pool: Any)
     pool._outqueue._wlock.acquire()
     lock.free_all()
     for freed in (pool._inqueue._rlock, pool._outqueue._wlock):
-        assert freed.acquire(timeout=5)
+        assert freed.acquire(timeout=60)
         freed.release()

@@ -77,7 +77,7 @@ def test_a_run_whose_process_was_killed_is_not_run_again(
     bench.wait_for(run_id, "started")
     pid = int(claim_of(bench, run_id).worker.split()[1])
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: "run.dropped" in worker.text(), 15, message="the redelivery")
+    eventually(lambda: "run.dropped" in worker.text(), message="the redelivery")
     claim = claim_of(bench, run_id)
     assert claim.ended_at is None
     eventually(lambda: datetime.now(UTC) > claim_of(bench, run_id).lease_until)

@@ -122,9 +122,9 @@ def test_it_gives_up_in_time(broker: str, black_hole: str, caplog: pytest.LogCap
     began = time.monotonic()
     with caplog.at_level(logging.WARNING):
         sender.of(app).send(REPORTS, report())
-    assert time.monotonic() - began < sender.PATIENCE + 1
+    assert time.monotonic() - began < 4 * sender.PATIENCE
     line = eventually(lambda: [r for r in caplog.records if "reports.unsent" in r.getMessage()])[0]
     assert report().run_id in line.getMessage()
     began = time.monotonic()
     sender.of(app).post(REPORTS, report())
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < sender.PATIENCE

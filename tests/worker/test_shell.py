@@ -72,7 +72,7 @@ def test_what_is_left_in_the_background_does_not_hold_the_run() -> None:
     began = time.monotonic()
     job = Command("sleep 30 & echo $!")
     assert job.run() == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
     left = psutil.Process(int(job.output))
     assert left.is_running()
     left.kill()
@@ -175,7 +175,7 @@ def test_whatever_ends_the_run_ends_the_group(bench: Bench, start_worker: Start,
         assert bench.wait_for(run_id, "failed").error.startswith("TimeLimitExceeded")
     else:
         os.kill(worker.process.pid, getattr(signal, end))
-        worker.process.wait(20)
+        worker.process.wait(60)
     eventually(lambda: not sleepers(), message="the end of the command")
 
 

@@ -61,7 +61,7 @@ ENDS = [
 def test_it_ends_as_the_job_does(
     begin: Callable[..., subprocess.Popen[bytes]], ends: str | None, status: int
 ) -> None:
-    assert begin(ends).wait(20) == status
+    assert begin(ends).wait(60) == status
 
 
 @pytest.mark.parametrize("meanwhile", ["Job ", "Job Suspended", "Job FailureTarget", "away"])
@@ -72,7 +72,7 @@ def test_it_waits_until_the_job_has_ended(
     eventually(lambda: (tmp_path / "calls").read_text().count("get job") > 2)
     assert waiting.poll() is None
     (tmp_path / "ends").write_text("Job Failed")
-    assert waiting.wait(20) == 1
+    assert waiting.wait(60) == 1
     create, get = (tmp_path / "calls").read_text().splitlines()[:2]
     assert create.startswith("--namespace office create job --from=cronjob/report report-")
     job = create.split()[-1]
@@ -85,7 +85,7 @@ def test_cancelled_it_takes_the_job_away(
     waiting = begin("Job ", policy="Replace", namespace="it's")
     eventually(lambda: "get job" in (tmp_path / "calls").read_text())
     os.killpg(waiting.pid, signal.SIGTERM)
-    assert waiting.wait(20) == 143
+    assert waiting.wait(60) == 143
     calls = (tmp_path / "calls").read_text().splitlines()
     job = calls[0].split()[-1]
     assert calls[-1] == f"--namespace it's delete job {job} --wait=false"
