@@ -63,13 +63,13 @@ def check(evidence: Evidence, *, late_after: timedelta = LATE_AFTER) -> Verdict:
         None if evidence.executions is None else len(evidence.executions),
         tuple(findings),
         arrivals.explained,
-        lateness_of(_lateness(evidence)),
+        lateness_of(lateness(evidence)),
         not_told,
     )
 
 
-def _lateness(evidence: Evidence) -> Iterator[timedelta]:
-    """Of what starts again the first publication is not told any more."""
+def lateness(evidence: Evidence) -> Iterator[timedelta]:
+    """Of all that was published; of what starts again the first publication is not told any more."""
     for run in evidence.runs:
         if run.published_at is not None and not started_again(run):
             yield run.published_at - run.due_time

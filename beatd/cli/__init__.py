@@ -53,6 +53,7 @@ _COMMANDS = {
     "systemd": _Command("beatd.cli.systemd:app", "Bring systemd's timers over.", _ENTRIES),
     "kubernetes": _Command("beatd.cli.kubernetes:app", "What CronJobs would be as entries.", _ENTRIES),
     "status": _Command("beatd.cli.status:status", "What runs where, and how late it is.", _CARE),
+    "verify": _Command("beatd.cli.verify:verify_history", "Whether every fire became a run, once.", _CARE),
     "doctor": _Command("beatd.cli.doctor:doctor", "Check everything, say what to do.", _CARE),
     "db": _Command("beatd.cli.database:app", "Upgrade or check the database.", _CARE),
 }
