@@ -4,6 +4,8 @@
     publish    publishes the outbox and marks what the broker confirmed
     reports    takes in what workers report
     listen     wakes the dispatcher when the database says that something changed (PostgreSQL)
+    alerts     tells the outside of runs (beatd.dispatch.alerts), on threads of its own
+    pulse      pings while the node does its work
     upkeep     heartbeat, deadlines, dead nodes, retention, zone data (APScheduler)
     main       signals, systemd's watchdog and status line
 
@@ -26,7 +28,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from beatd import __version__, clock, faultpoints, logs
-from beatd.broker.app import revoke
+from beatd.broker.app import revoke, send_bare
 from beatd.broker.configured import (
     broker_address,
     configured_app,
@@ -38,23 +40,34 @@ from beatd.broker.configured import (
 from beatd.broker.publisher import Publisher
 from beatd.broker.reports import ReportsConsumer
 from beatd.config import Loaded, Settings
-from beatd.dispatch import boot, company
+from beatd.dispatch import boot, company, events
+from beatd.dispatch.alerts import Alerts
 from beatd.dispatch.company import Manner
 from beatd.dispatch.dispatcher import Dispatcher
 from beatd.dispatch.feed import Feed
 from beatd.dispatch.loop import Loop
 from beatd.dispatch.outbox import Outbox
+from beatd.dispatch.pulse import Pulse
 from beatd.dispatch.reports import Intake
 from beatd.dispatch.takeover import this_process
 from beatd.dispatch.upkeep import Upkeep
 from beatd.dispatch.zonedata import zone_data
-from beatd.errors import BeatdError, DatabaseUnavailable, FieldError, InvalidInput, SchemaMismatch
+from beatd.errors import (
+    BeatdError,
+    DatabaseDamaged,
+    DatabaseUnavailable,
+    FieldError,
+    InvalidInput,
+    SchemaMismatch,
+)
 from beatd.operations.context import Factories
 from beatd.planning.timing import Surroundings, forget
 from beatd.schedules import CustomFactory
 from beatd.store import runs, schema, timers
 from beatd.store.engine import Database
+from beatd.store.health import work_that_waits
 from beatd.store.listener import Listener
+from beatd.store.reported import Told
 from beatd.systemd import Notifier
 
 log = logs.get_logger()
@@ -64,6 +77,12 @@ DRAIN_TIMEOUT = 20.0
 
 #: Seconds beyond the longest wait for database or broker after which a loop counts as stalled.
 STALL_MARGIN = 5.0
+
+#: Work that waits longer than this, whoever should do it, silences the ping of every node.
+LONGEST_WAIT = timedelta(minutes=1)
+
+#: Seconds that stopping gives to pings and alerts that are still to be sent.
+_LAST_ALERTS = 2.0
 
 #: Seconds between looks whether the first pass is done.
 _UNTIL_READY = 0.05
@@ -113,6 +132,7 @@ def joined(
     log.info("daemon.starting", version=__version__, database=database.name)
 
     def make() -> Daemon:
+        database.require_sound()
         # before anything is done: an app's entries are not for nodes on another app's broker
         require_company(settings, code[0], database)
         before()
@@ -171,6 +191,8 @@ def _joined(make: Callable[[], Daemon], database: Database, notifier: Notifier) 
             daemon = daemon or make()
             daemon.join()
             return daemon
+        except DatabaseDamaged:
+            raise
         except (DatabaseUnavailable, SchemaMismatch) as error:
             if isinstance(error, SchemaMismatch) and schema.too_new(database):
                 raise
@@ -209,20 +231,30 @@ class Daemon:
         self._published = 0
         self._listener: Listener | None = None
 
+        self._alerts = Alerts(database, settings.scheduler.node_name, lambda: self.settings.alerts)
+        self._pulse = Pulse(lambda: self.settings.alerts, self._reasons_for_silence, self._send_ping)
         self._dispatcher = self._new_dispatcher()
         self._outbox = Outbox(
-            database, self._node, self._new_publisher, self._ask_to_end, lease=settings.scheduler.lease
+            database,
+            self._node,
+            self._new_publisher,
+            self._ask_to_end,
+            lease=settings.scheduler.lease,
+            tell=self._alerts.tell,
+            late_after=settings.alerts.late_after,
         )
         self._dispatching = Loop("dispatch", self._dispatch)
         self._feed = Feed(self._outbox, self._publishes, self._dispatching.progress)
-        self._intake = Intake(database, self._new_consumer)
-        self._upkeep = Upkeep(database, self._node, this_process(), self)
+        self._intake = Intake(database, self._new_consumer, self._tell_of_reports)
+        self._upkeep = Upkeep(database, self._node, this_process(), self, self._alerts.tell)
         self._publishing = Loop("publish", self._publish)
         self._loops = [self._dispatching]
         if not self.shadow:
             self._loops += [self._publishing, Loop("reports", self._take_in_reports)]
         if database.dialect.notifies:
             self._loops.append(Loop("listen", self._listen))
+        # none of `_loops`: what is told outside never counts for the node's own progress
+        self._pulsing = Loop("pulse", self._pulse.run_once)
 
     def join(self) -> None:
         """Puts the node on the table; the first after a boot runs what is to run then.
@@ -252,6 +284,8 @@ class Daemon:
         for loop in self._loops:
             loop.start()
         self._upkeep.start()
+        self._alerts.start()
+        self._pulsing.start()
 
     # What is made anew by a reload
 
@@ -265,6 +299,7 @@ class Daemon:
             surroundings=self._surroundings(),
             zone_data=self.zone_data(),
             shadow=self.shadow,
+            tell=self._alerts.tell,
         )
 
     def _surroundings(self) -> Surroundings:
@@ -294,8 +329,11 @@ class Daemon:
     def _publishes(self) -> bool:
         return not self.shadow and self._publishing.trouble is None and not self._outbox.blocked
 
-    def _publish(self) -> None:
-        self._published += self._outbox.run_once(timeout=0.5).published
+    def _publish(self) -> bool:
+        """False where something was to be published, and nothing came of it."""
+        done = self._outbox.run_once(timeout=0.5)
+        self._published += done.published
+        return done.anything or self._outbox.idle or self._outbox.blocked
 
     def _take_in_reports(self) -> None:
         if self.settings.celery.reports:
@@ -304,6 +342,27 @@ class Daemon:
         else:
             self._intake.close()
             self._stop.wait(1.0)
+
+    def _tell_of_reports(self, told: Sequence[Told]) -> None:
+        self._alerts.tell(events.of_reports(told, self.settings.alerts.late_after))
+
+    def _send_ping(self, task: str, expires: float) -> None:
+        timeout = self.settings.broker.connect_timeout.total_seconds()
+        send_bare(self._app, task, expires=expires, timeout=timeout)
+
+    def _reasons_for_silence(self) -> list[str]:
+        """Why this node does not ping. Work that waits counts whoever should have done it."""
+        if not self._first_pass.is_set():
+            return ["its first pass is not done"]
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            waiting = work_that_waits(connection, now)
+        late = [
+            f"{what} for {(now - since).total_seconds():.0f} s"
+            for what, since in waiting.items()
+            if now - since > LONGEST_WAIT
+        ]
+        return [*self._troubles(), *late]
 
     def _listen(self) -> None:
         if self._listener is None:
@@ -322,8 +381,12 @@ class Daemon:
     def attend(self) -> bool:
         """Readiness, watchdog, status, signals, for a second at most; False when it is asked to stop.
 
-        To be repeated, by the thread that made the node.
+        To be repeated, by the thread that made the node. Raises DatabaseDamaged: then nothing more is to be
+        done, neither published nor marked.
         """
+        for loop in self._loops:
+            if loop.damage is not None:
+                raise loop.damage
         if not self._ready and self._first_pass.is_set():
             self._ready = True
             self._notifier.ready(self.status())
@@ -338,12 +401,30 @@ class Daemon:
         return received not in _STOP
 
     def _progresses(self) -> bool:
-        longest = max(self.settings.database.statement_timeout, self.settings.broker.confirm_timeout)
-        limit = longest.total_seconds() + STALL_MARGIN
-        stalled = [loop.name for loop in self._loops if clock.monotonic() - loop.progressed > limit]
+        stalled = self._stalled()
         if stalled:
             log.error("loop.stalled", loops=stalled)
         return not stalled
+
+    def _stalled(self) -> list[str]:
+        longest = max(self.settings.database.statement_timeout, self.settings.broker.confirm_timeout)
+        limit = longest.total_seconds() + STALL_MARGIN
+        watched = {loop.name: loop.progressed for loop in self._loops}
+        watched["upkeep"] = self._upkeep.progressed + self.settings.scheduler.heartbeat.total_seconds()
+        return [name for name, progressed in watched.items() if clock.monotonic() - progressed > limit]
+
+    def _troubles(self) -> list[str]:
+        """What keeps this node from its work, each with the word by which `beatd status` knows it."""
+        troubles = [
+            f"waiting: {trouble}"
+            for trouble in dict.fromkeys(loop.trouble for loop in self._loops)
+            if trouble
+        ]
+        if self._outbox.blocked:
+            troubles.append("waiting: the broker is blocked (memory or disk alarm)")
+        if stalled := self._stalled():
+            troubles.insert(0, f"stalled: {', '.join(stalled)}")
+        return troubles
 
     def _apply_reload(self) -> None:
         self._notifier.reloading()
@@ -365,6 +446,7 @@ class Daemon:
         logs.reconfigure(settings.log.level, settings.log.format)
         self._dispatcher = self._new_dispatcher()
         self._outbox.lease = settings.scheduler.lease
+        self._outbox.late_after = settings.alerts.late_after
         if {"broker", "celery"} & set(changed):
             self._outbox.reconnect()
             self._intake.reconnect()
@@ -380,18 +462,15 @@ class Daemon:
         """One line for people: trouble first."""
         if self.shadow:
             return self._shadow_status()
-        troubles = list(dict.fromkeys(loop.trouble for loop in self._loops if loop.trouble))
-        if self._outbox.blocked:
-            troubles.append("the broker is blocked (memory or disk alarm)")
         late = self._lateness()
         text = f"published {self._published}"
         if late:
             text += f", late {late['median_ms']} ms (median), {late['max_ms']} ms (max)"
-        return "; ".join([*(f"waiting: {trouble}" for trouble in troubles), text])
+        return "; ".join([*self._troubles(), text])
 
     def _shadow_status(self) -> str:
-        troubles = [f"waiting: {loop.trouble}; " for loop in self._loops if loop.trouble]
-        return f"{''.join(troubles)}shadow mode: recorded {self._feed.recorded}, published nothing"
+        text = f"shadow mode: recorded {self._feed.recorded}, published nothing"
+        return "; ".join([*self._troubles(), text])
 
     def statistics(self) -> Mapping[str, Any]:
         with self._database.read() as connection:
@@ -403,6 +482,8 @@ class Daemon:
             "outbox": outbox,
             "published": self._published,
             "lateness": self._lateness(),
+            "alerts": self._alerts.statistics(),
+            "pulse": {"sent": self._pulse.sent, "trouble": self._pulse.trouble},
         }
 
     @property
@@ -436,6 +517,8 @@ class Daemon:
         self._notifier.stopping()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # a second Ctrl-C does not wait
         self._stop.set()
+        self._pulse.stop()
+        self._pulsing.stop()
         self._upkeep.stop()
         self._dispatching.stop()
         self._feed.stop()
@@ -449,6 +532,7 @@ class Daemon:
         for loop in self._loops:
             loop.join(max(1.0, deadline - clock.monotonic()))
         self._leave()
+        self._alerts.stop(_LAST_ALERTS)
         self._outbox.close()
         self._intake.close()
         log.info("daemon.stopped", published=self._published, recorded=self._feed.recorded)

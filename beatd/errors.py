@@ -98,6 +98,19 @@ class DatabaseUnavailable(BeatdError):
     permanent = False
 
 
+class DatabaseDamaged(DatabaseUnavailable):
+    """The database's file is damaged, or another than it was. Waiting does not help, going on may do harm."""
+
+    permanent = True
+
+
+class TransactionConflict(DatabaseUnavailable):
+    """Others held what the transaction wanted (a deadlock, a lock that was not let go); nothing was done.
+
+    Repeating it at once helps, mostly.
+    """
+
+
 class SchemaMismatch(BeatdError):
     """The database's schema is outside the range that this version works with."""
 

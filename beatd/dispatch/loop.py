@@ -6,7 +6,13 @@ import threading
 from collections.abc import Callable
 
 from beatd import clock
-from beatd.errors import BrokerUnavailable, DatabaseUnavailable, SchemaMismatch
+from beatd.errors import (
+    BrokerUnavailable,
+    DatabaseDamaged,
+    DatabaseUnavailable,
+    SchemaMismatch,
+    TransactionConflict,
+)
 from beatd.logs import get_logger
 
 log = get_logger()
@@ -14,13 +20,18 @@ log = get_logger()
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 
+#: Transactions in a row that were rolled back in favour of others and are repeated without a pause.
+_AT_ONCE = 3
+
 
 class Loop(threading.Thread):
     """Repeats `step` until it is stopped; pauses, ever longer, while it fails.
 
     A step must come back within seconds even where nothing happens. `trouble` tells, in one line, why
-    the loop does not get on; `progressed` is when a step last ended or reported progress, on the
-    monotonic clock.
+    the loop does not get on; `progressed` is when it last made progress, on the monotonic clock. Progress is
+    a step that ends, unless it returns False: there was something to do, and it did not get done. Waiting for
+    a database or a broker is progress as well, for to start the process anew would not bring them back; any
+    other error that stays is none.
     """
 
     def __init__(self, name: str, step: Callable[[], object]) -> None:
@@ -28,23 +39,39 @@ class Loop(threading.Thread):
         self._step = step
         self._ending = threading.Event()
         self.trouble: str | None = None
+        #: why it ended by itself
+        self.damage: DatabaseDamaged | None = None
         self.progressed = clock.monotonic()
 
     def run(self) -> None:
         pause = _FIRST_PAUSE
+        conflicts = 0
         while not self._ending.is_set():
             try:
-                self._step()
+                got_on = self._step() is not False
+            except TransactionConflict as error:
+                conflicts += 1
+                self.progress()
+                if conflicts <= _AT_ONCE:
+                    log.info("transaction.repeated", loop=self.name, error=str(error))
+                    continue
+                self._report(error)
+            except DatabaseDamaged as error:
+                self._report(error)
+                self.damage = error
+                return
             except (DatabaseUnavailable, SchemaMismatch, BrokerUnavailable) as error:
+                self.progress()
                 self._report(error)
             except Exception as error:
                 log.exception("loop.failed", loop=self.name)
                 self.trouble = f"{type(error).__name__}: {error}"
             else:
+                if got_on:
+                    self.progress()
                 self._recover()
-                pause = _FIRST_PAUSE
+                pause, conflicts = _FIRST_PAUSE, 0
                 continue
-            self.progress()
             self._ending.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -62,7 +89,6 @@ class Loop(threading.Thread):
         self.trouble = str(error)
 
     def _recover(self) -> None:
-        self.progress()
         if self.trouble is not None:
             log.info("loop.recovered", loop=self.name)
             self.trouble = None

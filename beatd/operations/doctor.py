@@ -20,6 +20,7 @@ from beatd.redaction import redact
 from beatd.store import health as facts
 from beatd.store import schema
 from beatd.store.engine import NO_FILE, Database
+from beatd.store.sqlite_file import ADVICE, RESTORE
 
 
 def examine(loaded: Loaded, database: Database, connect: Callable[[], Any]) -> Iterator[Finding]:
@@ -69,11 +70,12 @@ def _state_dir(settings: Settings) -> Iterator[Finding]:
 
 
 def check_database(database: Database) -> list[Finding]:
-    """Connection, server, schema, tables, triggers, clock."""
+    """Connection, server, stored data, schema, tables, triggers, clock."""
     try:
         state = schema.state(database)
         with database.read() as connection:
             server = facts.server(connection, database.dialect)
+            integrity = database.dialect.integrity(connection)
             missing = facts.missing_tables(connection) if state.newest else []
             before = clock.wall()
             there = database.now(connection)
@@ -82,6 +84,7 @@ def check_database(database: Database) -> list[Finding]:
         return [_no_database(database, str(error))]
     return [
         _server(database, server),
+        *_integrity(integrity),
         _schema(database, state),
         *_tables(state, missing),
         *_triggers(state, server),
@@ -94,9 +97,18 @@ def _no_database(database: Database, error: str) -> Finding:
     if NO_FILE in error:
         error, _, command = error.rpartition(": ")
         hint = f"{command}, or correct database.url (BEATD_DATABASE_URL)"
+    elif error.rpartition(": ")[2] in ADVICE:
+        error, _, hint = error.rpartition(": ")
     elif database.dialect.name == "sqlite":
         hint = "look at the file and its folder: owner, mode, free space"
     return Finding("database", "problem", error, hint)
+
+
+def _integrity(found: str | None) -> Iterator[Finding]:
+    if found == "ok":
+        yield Finding("data", "ok", "quick_check finds nothing wrong in the file")
+    elif found is not None:
+        yield Finding("data", "problem", f"quick_check: {found}", RESTORE)
 
 
 def _server(database: Database, server: facts.Server) -> Finding:

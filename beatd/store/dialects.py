@@ -45,6 +45,10 @@ class Dialect(Protocol):
         ...
 
     def upsert(self, table: Table, key: str, columns: Iterable[str]) -> Insert: ...
+    def integrity(self, connection: Connection) -> str | None:
+        """`ok`, or what is wrong with the data, in a line; None where the server itself looks after it."""
+        ...
+
     def count_from(self, connection: Connection, table: Table, number: int) -> None:
         """The next id that `table` gives out is `number`, which no row has reached; commits on some."""
         ...
@@ -94,6 +98,10 @@ class SQLite:
         return statement.on_conflict_do_update(
             index_elements=[key], set_={name: statement.excluded[name] for name in columns}
         )
+
+    def integrity(self, connection: Connection) -> str | None:
+        found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+        return " ".join(found.split())
 
     def count_from(self, connection: Connection, table: Table, number: int) -> None:
         # there is no unique key on the name, and no row before the first entry
@@ -166,6 +174,9 @@ class PostgreSQL:
             index_elements=[key], set_={name: statement.excluded[name] for name in columns}
         )
 
+    def integrity(self, connection: Connection) -> str | None:
+        return None
+
     def count_from(self, connection: Connection, table: Table, number: int) -> None:
         row = {"name": table.name, "number": number}
         connection.execute(text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :number, false)"), row)
@@ -218,6 +229,9 @@ class MariaDB:
     def upsert(self, table: Table, key: str, columns: Iterable[str]) -> Insert:
         statement = mysql.insert(table)
         return statement.on_duplicate_key_update({name: statement.inserted[name] for name in columns})
+
+    def integrity(self, connection: Connection) -> str | None:
+        return None
 
     def count_from(self, connection: Connection, table: Table, number: int) -> None:
         connection.execute(text(f"ALTER TABLE {table.name} AUTO_INCREMENT = {number:d}"))

@@ -14,8 +14,16 @@ from sqlalchemy import Connection, create_engine, event, exc
 from sqlalchemy.engine import Engine, make_url
 
 from beatd.config import DatabaseSettings
-from beatd.errors import BeatdError, DatabaseUnavailable, FieldError, SchemaMismatch
+from beatd.errors import (
+    BeatdError,
+    DatabaseDamaged,
+    DatabaseUnavailable,
+    FieldError,
+    SchemaMismatch,
+    TransactionConflict,
+)
 from beatd.redaction import redact
+from beatd.store import sqlite_file
 from beatd.store.dialects import Dialect, dialect_of
 
 #: What is said of a SQLite database that nobody has set up.
@@ -25,6 +33,9 @@ _URL_EXAMPLE = "postgresql://beatd@localhost/beatd"
 
 #: How PostgreSQL and MariaDB say that a table or a column is not there, and how SQLite says it.
 _MISSING_CODES = {"42P01", "42703", 1146, 1054}
+#: Deadlocks, failed serializations and locks that were not to be had in time: PostgreSQL, then MariaDB.
+_CONFLICT_CODES = {"40P01", "40001", "55P03", 1213, 1205, 1020}
+
 _MISSING_TEXT = re.compile("no such table|no such column|has no column")
 
 
@@ -79,8 +90,10 @@ class Database:
             ) from error
         dialect.prepare(engine)
         database = cls(engine, dialect)
-        if dialect.name == "sqlite" and not create:
-            _require_file(database)
+        if dialect.name == "sqlite":
+            sqlite_file.require_same(engine, database.name)
+            if not create:
+                _require_file(database)
         return database
 
     @classmethod
@@ -121,12 +134,20 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A transaction that writes: committed at the end, rolled back by an exception.
 
-        Raises DatabaseUnavailable, SchemaMismatch.
+        Raises DatabaseUnavailable, SchemaMismatch. Where a connection breaks off in the commit itself nobody
+        can tell whether it was done: a caller must be right either way. After TransactionConflict it was not.
         """
         with self._translated(), self.engine.connect() as plain:
             connection = plain.execution_options(beatd_write=True)
             with connection.begin():
                 yield connection
+
+    def require_sound(self) -> None:
+        """Raises DatabaseDamaged where a look at all of the file finds damage. May take a second a 200 MB."""
+        with self.read() as connection:
+            found = self.dialect.integrity(connection)
+        if found not in (None, "ok"):
+            raise DatabaseDamaged(f"database {self.name}: {found}: {sqlite_file.RESTORE}")
 
     def dedicated(self) -> Any:
         """A driver's own connection for the caller to keep and close. Raises DatabaseUnavailable."""
@@ -152,16 +173,21 @@ class Database:
             raise explained from error
         except sqlite3.Error as error:
             # SQLAlchemy does not wrap what its own event handlers raise (BEGIN IMMEDIATE on a locked file).
-            raise DatabaseUnavailable(f"database {self.name}: {error}") from error
+            if _is_conflict(error):
+                raise TransactionConflict(f"database {self.name}: {error}") from error
+            raise sqlite_file.trouble(self.name, error) from error
 
     def _explained(self, error: exc.DBAPIError) -> BeatdError | None:
         """What it means to an operator; None for an error that is the caller's matter."""
         text = f"database {self.name}: {_first_line(error.orig)}"
         if _is_missing(error.orig):
             return SchemaMismatch(f"{text}; run 'beatd db upgrade'")
-        if isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated:
-            return DatabaseUnavailable(text)
-        if type(error) is exc.DatabaseError:  # SQLite: the file is damaged, or no database at all
+        if _is_conflict(error.orig):
+            return TransactionConflict(text)
+        operational = isinstance(error, exc.OperationalError | exc.InterfaceError)
+        if isinstance(error.orig, sqlite3.Error) and (operational or type(error) is exc.DatabaseError):
+            return sqlite_file.trouble(self.name, error.orig)
+        if operational or error.connection_invalidated:
             return DatabaseUnavailable(text)
         return None
 
@@ -196,3 +222,9 @@ def _is_missing(error: Any) -> bool:
     if isinstance(error, sqlite3.Error):
         return _MISSING_TEXT.search(str(error)) is not None
     return not _MISSING_CODES.isdisjoint((getattr(error, "sqlstate", None), *error.args[:1]))
+
+
+def _is_conflict(error: Any) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return not _CONFLICT_CODES.isdisjoint((getattr(error, "sqlstate", None), *error.args[:1]))
