@@ -94,12 +94,15 @@ def reach(point: str, error: type[Exception] = DatabaseUnavailable) -> None:
 
 
 def _reach(point: str, error: type[Exception]) -> None:
-    for remaining, action in _armed.get(point, ()):
-        with remaining.get_lock():
-            remaining.value -= 1
-            due = remaining.value == 0
-        if due:
-            _do(action, point, error)
+    due = [action for remaining, action in _armed.get(point, ()) if _counted(remaining)]
+    for action in due:
+        _do(action, point, error)
+
+
+def _counted(remaining: Any) -> bool:
+    with remaining.get_lock():
+        remaining.value -= 1
+        return bool(remaining.value == 0)
 
 
 def _do(action: Action, point: str, error: type[Exception]) -> None:

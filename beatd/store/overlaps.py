@@ -97,6 +97,12 @@ def cancel(connection: Connection, dialect: Dialect, entry_ids: Sequence[int], n
     return Cancelled(tuple(run.id for run in asked), frozenset(run.entry_id for run in running))
 
 
+def asked_to_end(connection: Connection, run_ids: Sequence[str]) -> list[str]:
+    """Those of the runs that `cancel` has written down as cancelled."""
+    query = select(runs.c.id).where(runs.c.id.in_(run_ids), runs.c.reason == CANCELLED).order_by(runs.c.id)
+    return list(connection.execute(query).scalars())
+
+
 def _begun(sent: Sequence[Any], taken: set[str]) -> set[str]:
     """Of those that are sent the run-once ones that a worker was faster to claim."""
     return {run.id for run in sent if run.run_once and run.id not in taken}
