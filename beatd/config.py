@@ -38,7 +38,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from beatd import durations, zones
+from beatd import durations, weburls, zones
 from beatd.errors import FieldError, InvalidInput, NotFound, did_you_mean, nearest
 from beatd.redaction import redact
 
@@ -101,6 +101,10 @@ def _refuse_whitespace(url: str) -> None:
     # Not pedantry: redact() takes white space as the end of a URL.
     if re.search(r"\s", url):
         raise ValueError("white space in a URL must be written as %20")
+
+
+def _web_url(value: str) -> str:
+    return weburls.check(value) if value else value
 
 
 def _absolute(value: Path) -> Path:
@@ -258,6 +262,29 @@ class HistorySettings(_Section):
     keep_runs: int = Field(default=10_000, ge=1, description="finished runs that are kept of one entry")
 
 
+class AlertSettings(_Section):
+    ping_url: Annotated[str, AfterValidator(_web_url)] = Field(
+        default="",
+        repr=False,
+        description="fetched by each node as long as it does its work: a dead man's switch",
+        examples=["https://hc-ping.com/2f7b0c1e-node-1"],
+    )
+    ping_task: str = Field(
+        default="", pattern=r"^\S*$", description="a task that is sent as well, or instead, by each node"
+    )
+    ping_every: PositiveDuration = Field(default=timedelta(seconds=60), description="how often")
+    url: Annotated[str, AfterValidator(_web_url)] = Field(
+        default="",
+        repr=False,
+        description="told of the late, missing and failed runs of all entries",
+        examples=["https://ops.example.org/beatd"],
+    )
+    late_after: PositiveDuration = Field(
+        default=timedelta(seconds=60),
+        description="a run that is published or started later than this is late",
+    )
+
+
 class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="the least that is told"
@@ -297,6 +324,7 @@ class Settings(BaseSettings):
     schedules: SchedulesSettings = SchedulesSettings()
     worker: WorkerSettings = WorkerSettings()
     history: HistorySettings = HistorySettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -266,7 +266,7 @@ class Daemon:
         boot.fire(
             self._database,
             self._installation,
-            self._surroundings(),
+            self.surroundings(),
             boot.this_boot(),
             shadow=self.shadow,
         )
@@ -296,13 +296,13 @@ class Daemon:
             self._installation,
             batch=self.settings.scheduler.batch,
             lease=self.settings.scheduler.lease,
-            surroundings=self._surroundings(),
+            surroundings=self.surroundings(),
             zone_data=self.zone_data(),
             shadow=self.shadow,
             tell=self._alerts.tell,
         )
 
-    def _surroundings(self) -> Surroundings:
+    def surroundings(self) -> Surroundings:
         """Without calendars: those are the database's."""
         return Surroundings(self.settings.timezone, custom=self._custom, reports=self.settings.celery.reports)
 
@@ -482,6 +482,7 @@ class Daemon:
             "outbox": outbox,
             "published": self._published,
             "lateness": self._lateness(),
+            "verify": dict(self._upkeep.verification.statistics),
             "alerts": self._alerts.statistics(),
             "pulse": {"sent": self._pulse.sent, "trouble": self._pulse.trouble},
         }

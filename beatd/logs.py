@@ -82,9 +82,19 @@ EVENTS = {
     "worker.stopping": "a worker finishes its runs and ends",
     "pool.freed": "a process of the pool died with a lock; the others go on now",
     "claim.failed": "a worker could not claim a run; its message is delivered again",
+    # alerts
+    "alert.sent": "a ping or an alert was delivered; of its address only the host is shown",
+    "alert.failed": "a ping or an alert could not be delivered; given up",
+    "alerts.dropped": "so many were not sent: there were too many, or they got too old",
+    "pulse.sent": "the node's own ping was delivered",
+    "pulse.failed": "the node's own ping could not be delivered",
+    "pulse.withheld": "something is wrong with this node, and its ping is not sent; `reasons` say what",
+    "pulse.resumed": "all is well again, and the node's ping is sent",
     # upkeep
     "history.trimmed": "old runs were deleted",
     "ends.forgotten": "entries wait for the end of a run that was not told: looked after now",
+    "verify.done": "the fires of an hour were held against their runs: the counts",
+    "verify.found": "a fire was missed or doubled, or a run is in a state that cannot be: `text` says what",
     "sweep.pass": "one pass of the deadline sweep: its counts",
 }
 

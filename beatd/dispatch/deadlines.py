@@ -7,8 +7,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
+from beatd.dispatch import events
+from beatd.dispatch.events import Tell
+from beatd.faultpoints import reach
 from beatd.logs import get_logger
-from beatd.store import deadlines, ends
+from beatd.store import deadlines, ends, hooks
 from beatd.store.engine import Database
 
 log = get_logger()
@@ -29,8 +32,10 @@ class SweepPass:
         return any(asdict(self).values())
 
 
-def sweep(database: Database, *, reports: bool, publish_again_after: timedelta | None) -> SweepPass:
-    """One pass. Raises DatabaseUnavailable.
+def sweep(
+    database: Database, *, reports: bool, publish_again_after: timedelta | None, tell: Tell = events.nobody
+) -> SweepPass:
+    """One pass. Raises DatabaseUnavailable. `tell` is told of what it closed, after the commit.
 
     `reports`: whether workers tell what becomes of runs; where they do not, a run ends at `published`.
     `publish_again_after`: for brokers that forget the message of a worker that was killed, how long a
@@ -50,7 +55,11 @@ def sweep(database: Database, *, reports: bool, publish_again_after: timedelta |
             lost += deadlines.close_untold(connection, dialect, now, _LIMIT)
         if publish_again_after is not None:
             again = deadlines.publish_again(connection, dialect, now, publish_again_after, _LIMIT)
+        closed = hooks.closed_at(connection, now, _LIMIT) if expired or lost else []
+        reach("before-sweep")
+    reach("after-sweep")
     done = SweepPass(expired, lost, restarted, again)
+    tell(events.of_closed(closed))
     if done.anything:
         log.info("sweep.pass", **asdict(done))
     return done

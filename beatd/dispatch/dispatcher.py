@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from beatd import clock
+from beatd.dispatch import events
+from beatd.dispatch.events import Tell
 from beatd.dispatch.planner import NewRun, Planned, Planner
 from beatd.dispatch.timeguard import TimeGuard
 from beatd.faultpoints import reach
@@ -96,8 +98,11 @@ class Dispatcher:
         surroundings: Surroundings = _ALONE,
         zone_data: str | None = None,
         shadow: bool = False,
+        tell: Tell = events.nobody,
     ) -> None:
-        """`shadow`: runs are recorded as what would have been, and nothing that is there is touched."""
+        """`shadow`: runs are recorded as what would have been, and nothing that is there is touched.
+        `tell` is told of fires that were missed.
+        """
         self._database = database
         self._node = node
         self._installation = installation
@@ -105,29 +110,41 @@ class Dispatcher:
         self._lease = lease
         self._definitions = Definitions(surroundings, arguments.check)
         self._shadow = shadow
+        self._tell_of = tell
         self._planner = Planner(
             database, self._definitions, zone_data, _BATCHES_A_PASS * batch, shadow=shadow
         )
         self._guard = TimeGuard()
+        #: what a pass was about to commit when it failed: perhaps it is recorded, and leased to this node
+        self.unsure: Batch | None = None
         #: since other zone data came: timers planned from it, and those of them that got another next fire
         self._afresh = self._moved = 0
 
     def run_once(self) -> Pass:
-        """One pass, in one transaction. Raises DatabaseUnavailable, and then nothing has happened."""
+        """One pass, in one transaction.
+
+        Raises DatabaseUnavailable: then nothing has happened, or all of it, where the connection broke off in
+        the commit; what is `unsure` since is to be handed to `take_back`.
+        """
         started = clock.monotonic()
+        self.unsure = None
         with self._database.write() as connection:
             dialect = self._database.dialect
             now = self._database.now(connection)
             if not self._guard.trusts(now):
                 return Pass(wait=0.0)
+            reach("before-changes")
             changed = timers.take_changes(connection, dialect, self._batch)
             nudges = ends.take_nudges(connection, dialect, self._batch)
+            reach("after-changes")
             locked = timers.lock(connection, dialect, changed, now, nudges.ended)
             paused = pauses.open_pause(connection, now)
             due = [] if paused else timers.take_due(connection, dialect, now, self._batch, PLANNER)
+            reach("after-timers")
             known = {timer.entry_id for timer in locked}
             both = [*locked, *(timer for timer in due if timer.entry_id not in known)]
             planned = self._planner.plan(connection, both, now)
+            reach("after-plan")
             timers.queue_changes(connection, [id_ for id_ in changed if id_ in planned.left])
             ends.nudge_entries(connection, [id_ for id_ in nudges.ended if id_ in planned.left])
             recorded, cancelled, awaited = self._record(connection, planned)
@@ -135,7 +152,9 @@ class Dispatcher:
             publications = self._publications(connection, recorded)
             next_due = paused.until if paused else timers.next_due(connection, PLANNER)
             reach("before-commit")
+            self._about_to_commit(publications, started, cancelled.asked)
         reach("after-commit")
+        self.unsure = None
         self._tell(planned, recorded)
         return Pass(
             changed=len(changed),
@@ -149,8 +168,12 @@ class Dispatcher:
         )
 
     def take_over(self) -> Pass:
-        """Takes runs out of the outbox whose lease has lapsed: triggered, released, or a dead node's."""
+        """Takes runs out of the outbox whose lease has lapsed: triggered, released, or a dead node's.
+
+        Raises DatabaseUnavailable as `run_once` does.
+        """
         started = clock.monotonic()
+        self.unsure = None
         with self._database.write() as connection:
             dialect = self._database.dialect
             now = self._database.now(connection)
@@ -164,6 +187,10 @@ class Dispatcher:
                     error = "its version of the entry cannot be read"
                     runs.mark_refused(connection, self._node, run, now, error)
             next_lapse = runs.next_lapse(connection)
+            reach("before-take-over")
+            self._about_to_commit(publications, started)
+        reach("after-take-over")
+        self.unsure = None
         if taken:
             log.info("outbox.taken_over", count=len(taken))
         return Pass(
@@ -171,6 +198,30 @@ class Dispatcher:
             batches=self._batches(publications, started),
             wait=self._wait(next_lapse, now, full=len(taken) == self._batch),
         )
+
+    def take_back(self, unsure: Batch) -> Pass:
+        """Finds out what became of a pass that failed. What it recorded or took is leased to this node, which
+        has it in hand from now on; what it did not, or another has taken since, is not there to be found.
+
+        Raises DatabaseUnavailable; to be repeated.
+        """
+        started = clock.monotonic()
+        with self._database.write() as connection:
+            lease_until = self._database.now(connection) + self._lease
+            reach("before-take-back")
+            ours = runs.renew(connection, self._node, [p.run for p in unsure.publications], lease_until)
+            to_end = tuple(overlaps.asked_to_end(connection, unsure.to_end))
+        reach("after-take-back")
+        publications = tuple(p for p in unsure.publications if p.run.id in ours)
+        if publications:
+            log.info("outbox.taken_back", count=len(publications))
+        return Pass(batches=self._batches(publications, started, to_end), wait=0.0)
+
+    def _about_to_commit(
+        self, publications: tuple[Publication, ...], started: float, to_end: tuple[str, ...] = ()
+    ) -> None:
+        if publications or to_end:
+            self.unsure = Batch(publications, started + self._lease.total_seconds(), to_end)
 
     def _batches(
         self, publications: tuple[Publication, ...], started: float, to_end: tuple[str, ...] = ()
@@ -278,6 +329,8 @@ class Dispatcher:
                 first=suppressed.first,
                 last=suppressed.last,
             )
+        if planned.suppressions and not self._shadow:
+            self._tell_of(events.of_suppressions(planned.suppressions))
         if planned.timers:
             log.debug("dispatch.pass", timers=len(planned.timers), recorded=len(recorded))
         self._afresh += planned.afresh

@@ -17,7 +17,9 @@ from typing import Any
 
 from beatd import clock
 from beatd.broker.publisher import Outgoing, Publisher, Status
+from beatd.dispatch import events
 from beatd.dispatch.dispatcher import Batch, Publication
+from beatd.dispatch.events import Tell
 from beatd.errors import BrokerUnavailable, Conflict
 from beatd.faultpoints import reach
 from beatd.logs import get_logger
@@ -30,8 +32,9 @@ log = get_logger()
 #: Batches that may wait to be published.
 CAPACITY = 2
 
-#: Seconds before the end of a lease from which on nothing more is sent under it.
+#: Seconds before the end of a lease from which on no batch is begun under it; at most this part of a lease.
 _LEASE_MARGIN = 2.0
+_LEASE_MARGIN_PART = 1 / 4
 
 _FIRST_RETRY = timedelta(seconds=1)
 _LONGEST_RETRY = timedelta(seconds=60)
@@ -46,6 +49,10 @@ class OutboxPass:
     refused: int = 0
     unconfirmed: int = 0
     lease_lost: int = 0
+
+    @property
+    def anything(self) -> bool:
+        return any(asdict(self).values())
 
 
 @dataclass(slots=True)
@@ -82,8 +89,11 @@ class Outbox:
         ask_to_end: Callable[[Sequence[str]], None],
         *,
         lease: timedelta = timedelta(seconds=30),
+        tell: Tell = events.nobody,
+        late_after: timedelta = timedelta(seconds=60),
     ) -> None:
-        """`ask_to_end` tells all workers to end these runs; it raises Conflict where they cannot be told,
+        """`tell` is told of what was published later than `late_after`, and of what never can be.
+        `ask_to_end` tells all workers to end these runs; it raises Conflict where they cannot be told,
         BrokerUnavailable.
         """
         self._database = database
@@ -93,6 +103,8 @@ class Outbox:
         self._cannot_ask: str | None = None
         #: how long a batch is leased when its lease is renewed
         self.lease = lease
+        self._tell_of = tell
+        self.late_after = late_after
         self._waiting: queue.Queue[Batch] = queue.Queue(CAPACITY)
         self._held: Batch | None = None
         self._unsettled: list[_Ended] = []
@@ -137,12 +149,11 @@ class Outbox:
         self._publish(publisher, self._held)
         reach("after-confirm")
         done = self._settle()
-        reach("after-mark")
         log.debug("outbox.pass", **asdict(done))
         return replace(done, lease_lost=done.lease_lost + dropped)
 
     def give_back(self, batches: Sequence[Batch] = ()) -> int:
-        """At the end: what was not sent, `batches` too, is free for other nodes at once.
+        """At the end, when nothing is sent any more: what was not, `batches` too, is free for others at once.
 
         Returns how many runs. Raises DatabaseUnavailable: then their leases lapse.
         """
@@ -157,6 +168,10 @@ class Outbox:
             for batch in left:
                 unsent = [publication.run for publication in batch.publications]
                 given_back += runs.release(connection, self._node, unsent, now, None)
+            # and whatever a commit whose answer was lost may have left in this node's name
+            given_back += runs.release_owned_by(connection, [self._node], now)
+            reach("before-give-back")
+        reach("after-give-back")
         return given_back
 
     def reconnect(self) -> None:
@@ -210,7 +225,9 @@ class Outbox:
         started = clock.monotonic()
         with self._database.write() as connection:
             lease_until = self._database.now(connection) + self.lease
+            reach("before-renew")
             ours = runs.renew(connection, self._node, [p.run for p in batch.publications], lease_until)
+        reach("after-renew")
         kept = tuple(p for p in batch.publications if p.run.id in ours)
         dropped = len(batch.publications) - len(kept)
         if dropped:
@@ -218,16 +235,19 @@ class Outbox:
         return Batch(kept, started + self.lease.total_seconds()), dropped
 
     def _publish(self, publisher: Publisher, batch: Batch) -> None:
-        """Sends a batch and keeps how it ended; from then on the batch is not sent again from here."""
+        """Sends a batch and keeps how it ended; from then on the batch is not sent again from here.
+
+        Too late in its lease it is kept, and its lease renewed by the next pass.
+        """
         if not batch.publications:
             self._held = None
             return
         now = self._database_time()
-        if batch.lease_ends - clock.monotonic() < _LEASE_MARGIN:
-            self._held = None
+        margin = min(_LEASE_MARGIN, self.lease.total_seconds() * _LEASE_MARGIN_PART)
+        if batch.lease_ends - clock.monotonic() < margin:
             return
         reach("before-publish", BrokerUnavailable)
-        outcomes = publisher.publish([_outgoing(p) for p in batch.publications], now)
+        outcomes = publisher.publish([_outgoing(p) for p in batch.publications], now, batch.lease_ends)
         self._held = None
         ended = _Ended(now())
         for publication, outcome in zip(batch.publications, outcomes, strict=True):
@@ -248,6 +268,8 @@ class Outbox:
             ended = self._unsettled[0]
             with self._database.write() as connection:
                 self._write(connection, ended)
+                reach("before-mark")
+            reach("after-mark")
             self._unsettled.pop(0)
             self._tell(ended)
             done = ended.counted(done)
@@ -267,8 +289,11 @@ class Outbox:
     def _tell(self, ended: _Ended) -> None:
         for publication in ended.by_status["confirmed"]:
             run = publication.run
-            lateness = (ended.at - run.due_time).total_seconds()
+            late = ended.at - run.due_time
+            lateness = late.total_seconds()
             self.lateness.append(lateness)
+            if late > self.late_after:
+                self._tell_of([events.published_late(run, late)])
             log.debug(
                 "run.published",
                 entry=publication.spec.entry,
@@ -281,6 +306,7 @@ class Outbox:
         for publication in ended.by_status["refused"]:
             error = ended.errors[publication.run.id]
             log.error("run.refused", entry=publication.spec.entry, run_id=publication.run.id, error=error)
+            self._tell_of([events.refused(publication.run, error)])
         if unknown := ended.by_status["unknown"]:
             log.warning("run.unconfirmed", count=len(unknown), error=ended.errors[unknown[0].run.id])
 

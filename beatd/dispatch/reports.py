@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from beatd.broker.reports import ReportsConsumer
@@ -11,6 +11,7 @@ from beatd.faultpoints import reach
 from beatd.logs import get_logger
 from beatd.store import reported
 from beatd.store.engine import Database
+from beatd.store.reported import Told
 
 log = get_logger()
 
@@ -28,9 +29,16 @@ class IntakePass:
 class Intake:
     """Follows the reports queue. Used by one thread."""
 
-    def __init__(self, database: Database, connect: Callable[[], ReportsConsumer]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        connect: Callable[[], ReportsConsumer],
+        tell: Callable[[Sequence[Told]], None] = lambda _: None,
+    ) -> None:
+        """`tell` is told of the news, after the commit; it must not wait."""
         self._database = database
         self._connect = connect
+        self._tell = tell
         self._consumer: ReportsConsumer | None = None
         self._stale = False
 
@@ -57,15 +65,19 @@ class Intake:
         applied = reported.Applied()
         if batch.reports:
             try:
+                reach("before-report")
                 with self._database.write() as connection:
                     now = self._database.now(connection)
                     applied = reported.apply_reports(connection, batch.reports, now)
+                    reach("before-report-commit")
+                reach("after-report")
             except DatabaseUnavailable:
                 batch.requeue()
                 raise
-            reach("after-report")
+            self._tell(applied.told)
             log.debug("reports.stored", received=len(batch.reports), news=applied.news)
         batch.ack()
+        reach("after-ack")
         return IntakePass(len(batch.reports), applied.news, applied.awaited_ends, batch.rejected)
 
     def reconnect(self) -> None:

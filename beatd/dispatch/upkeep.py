@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -15,9 +16,13 @@ from beatd.config import Settings
 from beatd.dispatch import company
 from beatd.dispatch.company import Manner
 from beatd.dispatch.deadlines import find_forgotten, sweep
+from beatd.dispatch.events import Tell, nobody
 from beatd.dispatch.takeover import release_dead
-from beatd.errors import DatabaseUnavailable, SchemaMismatch
+from beatd.dispatch.verification import HOUR, Verification
+from beatd.errors import DatabaseUnavailable, SchemaMismatch, TransactionConflict
+from beatd.faultpoints import reach
 from beatd.logs import get_logger
+from beatd.planning.timing import Surroundings
 from beatd.store import nodes, retention, timers
 from beatd.store.engine import Database
 from beatd.store.nodes import Process
@@ -32,6 +37,8 @@ _FORGOTTEN_EVERY = 60.0
 #: An update of the machine is noticed within this; a look reads the first line of one file.
 _ZONES_EVERY = 60.0
 _LOOKS_FOR_STALE = 2
+
+_FIRST_VERIFICATION_AFTER = timedelta(minutes=6)
 
 #: Nodes that have not been heard of for so long are taken off the table.
 _FORGET_NODES_AFTER = timedelta(days=1)
@@ -52,20 +59,29 @@ class Host(Protocol):
     def use_zone_data(self) -> None: ...
     def publish_again_after(self) -> timedelta | None: ...
     def wake(self) -> None: ...
+    def surroundings(self) -> Surroundings: ...
 
 
 class Upkeep:
     """One node's. Each step may be called by itself; `start` repeats them all on threads of its own."""
 
-    def __init__(self, database: Database, node: str, process: Process, host: Host) -> None:
+    def __init__(
+        self, database: Database, node: str, process: Process, host: Host, tell: Tell = nobody
+    ) -> None:
         self._database = database
         self._node = node
         self._process = process
         self._host = host
+        self._tell_of = tell
         self._zone_data = host.zone_data()
         self._looks_for_stale = _LOOKS_FOR_STALE
         self._mixed = False
+        #: when a step last ended, or waited for the database in vain, on the monotonic clock
+        self.progressed = clock.monotonic()
         self._stopping = threading.Event()
+        self.verification = Verification(
+            database, node, lambda: host.settings, host.surroundings, self._stopping
+        )
         self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -93,6 +109,15 @@ class Upkeep:
             self._scheduler.add_job(
                 self._guarded(step), "interval", seconds=seconds, id=step.__name__, replace_existing=True
             )
+        # soon after the start, too: what came before it is to be judged as well
+        self._scheduler.add_job(
+            self._guarded(self.verify),
+            "interval",
+            seconds=HOUR.total_seconds(),
+            id="verify",
+            replace_existing=True,
+            next_run_time=clock.wall() + _FIRST_VERIFICATION_AFTER,
+        )
 
     def stop(self) -> None:
         self._stopping.set()
@@ -129,6 +154,8 @@ class Upkeep:
             if not nodes.heartbeat(connection, self._node, now, self._host.status(), told):
                 self._register(connection, told)
             others = company.at_odds(connection, self._database, self._host.manner)
+            reach("before-heartbeat")
+        reach("after-heartbeat")
         self._tell_mixed(others)
         if abs(ahead) > clock.TOLERANCE:
             log.warning("clock.differs", seconds=round(ahead, 3))
@@ -141,6 +168,7 @@ class Upkeep:
             self._database,
             reports=self._host.settings.celery.reports,
             publish_again_after=self._host.publish_again_after(),
+            tell=self._tell_of,
         )
         if done.anything:
             self._host.wake()
@@ -154,6 +182,9 @@ class Upkeep:
     def watch_nodes(self) -> None:
         if release_dead(self._database, self._process):
             self._host.wake()
+
+    def verify(self) -> None:
+        self.verification.run_once()
 
     def check_zones(self) -> None:
         """Plans entries afresh that were planned from other zone data, or in another default zone.
@@ -227,9 +258,18 @@ class Upkeep:
 
         def guarded() -> None:
             try:
-                step()
+                _persistently(step)
             except (DatabaseUnavailable, SchemaMismatch) as error:
                 log.debug("database.unavailable", loop="upkeep", error=str(error))
 
+            self.progressed = clock.monotonic()
+
         guarded.__name__ = step.__name__
         return guarded
+
+
+def _persistently(step: Callable[[], None]) -> None:
+    """Repeats what was rolled back in favour of others; the next round of the job is time enough for more."""
+    with contextlib.suppress(TransactionConflict):
+        return step()
+    step()

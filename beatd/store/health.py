@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Select,
     Table,
+    and_,
     bindparam,
     case,
     exists,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-from beatd.store import triggers
+from beatd.store import pauses, triggers
 from beatd.store.dialects import Dialect
 from beatd.store.failures import DOOR
 from beatd.store.models import (
@@ -119,6 +120,32 @@ def backlog(connection: Connection, now: datetime) -> Backlog:
         running=states.get("started", 0) + states.get("retrying", 0),
         held=states.get("held", 0),
     )
+
+
+def work_that_waits(connection: Connection, now: datetime) -> dict[str, datetime]:
+    """Since when the oldest waits of what should be done at once; by what it is, where there is such.
+
+    A pause of everything leaves entries due, and that is no work.
+    """
+    waiting = {}
+    due = select(func.min(timers.c.next_due_at)).where(timers.c.next_due_at <= now)
+    if pauses.open_pause(connection, now) is None and (first := connection.execute(due).scalar()):
+        waiting["an entry has been due"] = first
+    pending = runs.c.state.in_(_literally("pending")), runs.c.due_time <= now
+    since = case((runs.c.due_time > runs.c.recorded_at, runs.c.due_time), else_=runs.c.recorded_at)
+    if oldest := connection.execute(select(func.min(since)).where(*pending)).scalar():
+        waiting["a run has been in the outbox"] = oldest
+    edited = (
+        select(func.min(entry_versions.c.changed_at))
+        .join_from(entry_changes, entries, entries.c.id == entry_changes.c.entry_id)
+        .join(
+            entry_versions,
+            and_(entry_versions.c.entry_id == entries.c.id, entry_versions.c.version == entries.c.version),
+        )
+    )
+    if edit := connection.execute(edited).scalar():
+        waiting["an edit has been unplanned"] = edit
+    return waiting
 
 
 def _literally(*states: str) -> BindParameter[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +16,28 @@ from beatd.store.types import is_run_id
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What was news of a run: the state that it has now, and when it first started if that was not known."""
+
+    id: str
+    entry_id: int
+    fire_time: datetime
+    due_time: datetime
+    published_at: datetime | None
+    first_start: datetime | None
+    state: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
-    """For how many runs reports were news, and how many of these have ended that somebody waits for."""
+    """For how many runs reports were news, and how many of these have ended that somebody waits for.
+    `told` is the news of each; of two that store the same reports at the same moment both may have it.
+    """
 
     news: int = 0
     awaited_ends: int = 0
+    told: tuple[Told, ...] = ()
 
 
 # spelled out, for lists cannot be in statements that are executed many times
@@ -85,7 +102,7 @@ def apply_reports(connection: Connection, reports: Iterable[Report], now: dateti
             by_run.setdefault(report.run_id, []).append(report)
     if not by_run:
         return Applied()
-    query = select(runs.c.id, runs.c.lost_after, runs.c.reruns_left).where(runs.c.id.in_(list(by_run)))
+    query = select(*(runs.c[name] for name in _KNOWN)).where(runs.c.id.in_(list(by_run)))
     known = {row.id: row for row in connection.execute(query)}
     told: dict[str, list[Report]] = {}
     # in the order of ids: two daemons that close the same runs lock them in the same order
@@ -100,7 +117,26 @@ def apply_reports(connection: Connection, reports: Iterable[Report], now: dateti
         starts = [(report, known[id_].reruns_left) for id_, some in told.items() for report in some]
         _complete(connection, starts)
     ended = [row["b_id"] for row in rows if row["b_finished_at"] is not None]
-    return Applied(news, ends.nudge(connection, ended))
+    return Applied(news, ends.nudge(connection, ended), tuple(_news(rows, known)))
+
+
+#: What is asked of a run that a worker told of.
+_KNOWN = (
+    *("id", "entry_id", "fire_time", "due_time", "published_at", "started_at"),
+    *("lost_after", "reruns_left", "retries", "report_rank"),
+)
+
+
+def _news(rows: Iterable[dict[str, Any]], known: dict[str, Any]) -> Iterator[Told]:
+    for row in rows:
+        run = known[row["b_id"]]
+        if (run.retries, run.report_rank) < (row["b_retries"], row["b_rank"]):
+            yield Told(
+                *(run.id, run.entry_id, run.fire_time, run.due_time, run.published_at),
+                first_start=row["b_started_at"] if run.started_at is None else None,
+                state=row["b_state"],
+                error=row["b_error"],
+            )
 
 
 def _is_of_start(report: Report, reruns_left: int) -> bool:

@@ -21,7 +21,13 @@ _CHUNK = 65_536
 
 
 class RequestError(BeatdError):
-    """A request got no answer, or another than expected. Its text is for the history."""
+    """A request got no answer, or another than expected. Its text is for the history; `why` leaves the URL
+    out, which may be a secret.
+    """
+
+    def __init__(self, text: str, why: str | None = None) -> None:
+        super().__init__(text)
+        self.why = why or text
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +70,14 @@ def send(
             answer = _answer(client, request, output_limit)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         if not deadline.passed and not isinstance(error, httpx.TimeoutException):
-            raise RequestError(f"{method} {_shown(url)}: {error or type(error).__name__}") from None
+            why = str(error) or type(error).__name__
+            raise RequestError(f"{method} {_shown(url)}: {why}", why) from None
     else:
         # The end of a connection can be the end of an answer too, and it may have been our doing.
         if not deadline.passed:
             return answer
-    raise RequestError(f"{method} {_shown(url)}: no whole answer after {timeout or LONGEST_WAIT:g} s")
+    why = f"no whole answer after {timeout or LONGEST_WAIT:g} s"
+    raise RequestError(f"{method} {_shown(url)}: {why}", why)
 
 
 def _answer(client: httpx.Client, request: httpx.Request, output_limit: int) -> Answer:
