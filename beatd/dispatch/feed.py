@@ -9,6 +9,7 @@ from collections.abc import Callable
 from beatd import clock
 from beatd.dispatch.dispatcher import Batch, Dispatcher, Pass
 from beatd.dispatch.outbox import Outbox
+from beatd.errors import DatabaseUnavailable, TransactionConflict
 
 #: Seconds between looks into the outbox for runs that nobody leases, where nothing announces them and none
 #: is known to lapse earlier.
@@ -30,6 +31,8 @@ class Feed:
         self._lapse_at = math.inf
         #: recorded, and still to be handed over: to be given back at the end
         self.left: list[Batch] = []
+        #: what a pass that failed may have recorded all the same
+        self._unsure: Batch | None = None
         #: runs that this node's schedule made
         self.recorded = 0
 
@@ -47,7 +50,10 @@ class Feed:
         # cleared before looking: what is announced while we look must wake us again
         woken = self._woken.is_set()
         self._woken.clear()
-        done = dispatcher.run_once()
+        if self._unsure is not None:
+            self._hand_over(dispatcher.take_back(self._unsure))
+            self._unsure = None
+        done = self._certain(dispatcher, dispatcher.run_once)
         self.recorded += done.recorded
         self._hand_over(done)
         now = clock.monotonic()
@@ -55,11 +61,21 @@ class Feed:
             self._looked_at, self._lapse_at = now, math.inf
             # a node that cannot publish leaves lapsed runs, its own too, to those that can
             if self._publishes() and not self._stopping.is_set():
-                taken = dispatcher.take_over()
+                taken = self._certain(dispatcher, dispatcher.take_over)
                 self._lapse_at = now + (math.inf if taken.wait is None else taken.wait)
                 self._hand_over(taken)
         until_due = math.inf if done.wait is None else done.wait
         return max(0.0, min(until_due, self._lapse_at - clock.monotonic()))
+
+    def _certain(self, dispatcher: Dispatcher, step: Callable[[], Pass]) -> Pass:
+        """Keeps in mind what a step that fails leaves unsure."""
+        try:
+            return step()
+        except TransactionConflict:
+            raise  # for certain not
+        except DatabaseUnavailable:
+            self._unsure = dispatcher.unsure
+            raise
 
     def wait(self, seconds: float) -> None:
         """Until it is woken, but no longer."""
@@ -74,7 +90,7 @@ class Feed:
 
     def _hand_over(self, done: Pass) -> None:
         """Waits for room in the outbox: a broker that takes nothing stops the claiming."""
-        self.left = list(done.batches)
+        self.left += done.batches
         while self.left and not self._stopping.is_set():
             self.offer_left(timeout=0.5)
             self._progress()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from beatd import config
+from beatd import config, faultpoints
 from beatd.config import Settings
 from beatd.store.engine import Database
 
@@ -19,6 +19,7 @@ def use(settings: Settings) -> None:
     """These settings instead of those that the configuration files and the environment give."""
     global _settings
     _settings = settings
+    _arm(settings)
 
 
 def settings() -> Settings:
@@ -27,7 +28,14 @@ def settings() -> Settings:
     with _lock:
         if _settings is None:
             _settings = config.load().settings
+            _arm(_settings)
         return _settings
+
+
+def _arm(settings: Settings) -> None:
+    """Raises FieldError."""
+    if settings.worker.fault_point:
+        faultpoints.arm(settings.worker.fault_point, faultpoints.WORKER)
 
 
 def database() -> Database:

@@ -31,6 +31,7 @@ from celery.exceptions import Ignore, Reject
 
 from beatd import clock
 from beatd.errors import BeatdError, DatabaseUnavailable, SchemaMismatch
+from beatd.faultpoints import reach
 from beatd.logs import get_logger
 from beatd.reports import ENTRY_HEADER
 from beatd.store import claims
@@ -98,6 +99,7 @@ def _begin(task: Task) -> None:
         raise Dropped("claimed already")
     _held[request.id] = _Held(request.id, worker)
     report(run, task.app, "started")
+    reach("before-start")
 
 
 def _take(request: Any, worker: str) -> Claim:
@@ -105,9 +107,13 @@ def _take(request: Any, worker: str) -> Claim:
     deadline = clock.monotonic() + PATIENCE
     while True:
         try:
-            return claims.take(
-                process.database(), request.id, worker, _lease(), request.retries or 0, reruns_left(request)
+            database, lease = process.database(), _lease()
+            reach("before-claim")
+            claim = claims.take(
+                database, request.id, worker, lease, request.retries or 0, reruns_left(request)
             )
+            reach("after-claim")
+            return claim
         except (DatabaseUnavailable, SchemaMismatch) as error:
             if clock.monotonic() + _PAUSE > deadline:
                 log.error("claim.failed", run=request.id, entry=request.get(ENTRY_HEADER), reason=str(error))
@@ -142,7 +148,9 @@ class _Held:
     def end(self) -> None:
         self.stop()
         try:
+            reach("before-end")
             claims.end(process.database(), self._run_id, self._worker)
+            reach("after-end")
         except BeatdError as error:
             # The run's report says that it has ended; the lease lapses unnoticed.
             log.warning("claim.failed", run=self._run_id, reason=str(error))

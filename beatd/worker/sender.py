@@ -18,6 +18,7 @@ from kombu.entity import Queue
 from kombu.messaging import Producer
 
 from beatd import clock, waits
+from beatd.faultpoints import reach
 from beatd.logs import get_logger
 from beatd.reports import QUEUE_OPTIONS, Report
 
@@ -118,6 +119,7 @@ class Sender:
             Queue(item.queue, **QUEUE_OPTIONS)(producer.channel).declare()
             self._declared.add(item.queue)
         timeout = max(0.1, item.left)
+        reach("before-send", ConnectionError)
         producer.publish(
             item.report.to_message(),
             exchange="",
@@ -128,6 +130,7 @@ class Sender:
             timeout=timeout,
             confirm_timeout=timeout,
         )
+        reach("after-sent", ConnectionError)
 
     def _connect(self, timeout: float) -> Producer:
         connection = self._app.connection_for_write(connect_timeout=timeout)

@@ -219,7 +219,6 @@ def test_workers_are_asked_to_end_what_a_commit_cancelled_whose_answer_was_lost(
     story.at(1)
     node = Node(turned)
     turned.turn(minutes=1)
-    node.step()
     fault("after-commit=lose")
     with pytest.raises(DatabaseUnavailable):
         node.step()
