@@ -20,6 +20,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from beatd.errors import DatabaseUnavailable, FieldError
+from beatd.logs import get_logger
+
+log = get_logger()
 
 Action = Literal["kill", "stop", "fail", "lose"]
 
@@ -106,6 +109,7 @@ def _counted(remaining: Any) -> bool:
 
 
 def _do(action: Action, point: str, error: type[Exception]) -> None:
+    log.warning("fault.struck", point=point, action=action)
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif action == "stop":
