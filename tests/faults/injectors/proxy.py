@@ -91,7 +91,7 @@ class Proxy:
         self.port = port
 
     def set(self, mode: str = "ok", *, latency: float = 0.0, jitter: float = 0.0) -> None:
-        """From now on; without arguments all is well again, and what was held back arrives."""
+        """From now on; without arguments all is well again, what was held back arrives, no loss is armed."""
         self._ask("set", mode=mode, latency=latency, jitter=jitter)
 
     def reset(self) -> int:
@@ -145,6 +145,7 @@ class Listener:
         if mode not in MODES:
             raise ValueError(f"no such mode: {mode}")
         self.mode, self.latency, self.jitter = mode, latency, jitter
+        self.cut_after, self.losses = None, []
         if mode == "refuse":
             if self._server is not None:
                 self._server.close()
