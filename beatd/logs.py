@@ -35,6 +35,8 @@ EVENTS = {
     "daemon.stopped": "the process ends",
     "loop.recovered": "a loop works again after trouble",
     "loop.failed": "one pass of a loop failed; it goes on after a pause",
+    "transaction.repeated": "the database rolled a transaction back in favour of others; it is repeated at once",
+    "fault.struck": "a fault point that was armed for a test was reached",
     "loop.stalled": "a loop has made no progress for so long that the watchdog is no longer fed",
     "schedule.synchronised": "inside celery beat: the entries are those of the app's code; its counts",
     "schedule.warning": "inside celery beat: what is odd about an entry that came or changed",
@@ -71,6 +73,7 @@ EVENTS = {
     "run.dropped": "a second delivery of a run that is claimed or finished was dropped",
     "outbox.pass": "one pass of the outbox: its counts",
     "outbox.taken_over": "runs whose lease lapsed are published by this node",
+    "outbox.taken_back": "runs recorded by a commit whose answer was lost are this node's to publish",
     "outbox.lease_lost": "this node was too slow: its unsent runs belong to others now",
     # reports
     "reports.following": "reports are read from this queue",
