@@ -6,6 +6,7 @@ Whatever is down is a finding, not an exception.
 from __future__ import annotations
 
 import os
+import shutil
 import zoneinfo
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -21,6 +22,9 @@ from beatd.store import health as facts
 from beatd.store import schema
 from beatd.store.engine import NO_FILE, Database
 from beatd.store.sqlite_file import ADVICE, RESTORE
+
+#: Bytes that the disk of the state folder should have free: the embedded broker's messages need some.
+_LITTLE_ROOM = 1 << 20
 
 
 def examine(loaded: Loaded, database: Database, connect: Callable[[], Any]) -> Iterator[Finding]:
@@ -65,6 +69,9 @@ def _state_dir(settings: Settings) -> Iterator[Finding]:
     elif mode & 0o022:
         text = f"{folder}: other users may write there (mode {mode:04o}), and so decide what is run"
         yield Finding("state folder", "warning", text, f"chmod go-w {folder}")
+    elif (free := shutil.disk_usage(folder).free) < _LITTLE_ROOM:
+        text = f"{folder}: No space left on device, or soon ({free >> 10:,} KiB are free)"
+        yield Finding("state folder", "problem", text, "make room: nothing is lost, it goes on by itself")
     else:
         yield Finding("state folder", "ok", f"{folder} (mode {mode:04o})")
 

@@ -56,6 +56,7 @@ def test_all_is_well(running: Beatd) -> None:
         "state folder",
         "zone data",
         "database",
+        "data",
         "schema",
         "tables",
         "triggers",
@@ -64,6 +65,7 @@ def test_all_is_well(running: Beatd) -> None:
         "schedulers",
         "due entries",
         "outbox",
+        "edits",
         "entries",
         "workers",
     ]
@@ -98,12 +100,12 @@ def test_a_queue_that_no_worker_takes(running: Beatd) -> None:
     ]
 
 
-def test_nothing_runs(made: Beatd) -> None:
+def test_nothing_runs(made: Beatd, program: Beatd) -> None:
     found = findings(made, status=1)
     assert found["schedulers"]["level"] == found["workers"]["level"] == "problem"
     assert "beatd scheduler" in found["schedulers"]["hint"]
     assert "beatd worker" in found["workers"]["hint"]
-    told = made("doctor", status=1).stdout
+    told = program("doctor", status=1).stdout
     assert "✗ schedulers    none is alive" in told
     assert "-> start one" in told
 
