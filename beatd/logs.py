@@ -35,7 +35,7 @@ EVENTS = {
     "daemon.stopped": "the process ends",
     "loop.recovered": "a loop works again after trouble",
     "loop.failed": "one pass of a loop failed; it goes on after a pause",
-    "transaction.repeated": "the database rolled a transaction back in favour of others; it is repeated at once",
+    "transaction.repeated": "the database rolled a transaction back in favour of others; it is done again",
     "fault.struck": "a fault point that was armed for a test was reached",
     "loop.stalled": "a loop has made no progress for so long that the watchdog is no longer fed",
     "schedule.synchronised": "inside celery beat: the entries are those of the app's code; its counts",
