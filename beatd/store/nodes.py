@@ -84,6 +84,12 @@ def peers(connection: Connection, heard_since: datetime) -> Sequence[Peer]:
     ]
 
 
+def oldest(connection: Connection, heard_since: datetime) -> str | None:
+    """The id of the node that is there the longest, of those that were heard of since."""
+    query = select(nodes.c.id).where(nodes.c.heartbeat_at >= heard_since)
+    return connection.execute(query.order_by(nodes.c.started_at, nodes.c.id).limit(1)).scalar_one_or_none()
+
+
 def read_statistics(text: str | None) -> dict[str, Any]:
     """What a node told of itself; nothing where that cannot be read."""
     try:
