@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -76,6 +76,7 @@ def _print_activity(out: Console, activity: Activity) -> None:
     _section(out, "waiting", _waiting(activity))
     _section(out, "lateness", [_lateness(activity.lateness)])
     _section(out, "last hour", _ended(activity))
+    _section(out, "verified", [_verified(activity.verified)])
 
 
 def _nodes(activity: Activity) -> Iterable[str | Text]:
@@ -155,3 +156,12 @@ def _ended(activity: Activity) -> Iterable[str | Text]:
         yield Text.assemble(
             f"{run.finished_at:%H:%M:%S} UTC  {run.entry}  ", styled(run.state), f"{often}  {said}"
         )
+
+
+def _verified(last: dict[str, Any] | None) -> str | Text:
+    if last is None:
+        return "not yet: a scheduler does it every hour"
+    found = ", ".join(f"{count} {kind}" for kind, count in last["found"].items() if count) or "nothing wrong"
+    part = "" if last["complete"] else f" (of {last['entries']} entries, the others next time)"
+    text = f"{found} in {last['fires']} fires from {last['since']} to {last['until']}{part}"
+    return Text(text, style="bold red") if last["wrong"] else text

@@ -103,6 +103,8 @@ class Activity:
     lateness: Lateness | None
     ended: dict[str, int]
     failed: tuple[facts.Failing, ...]
+    #: what a scheduler found when it last held an hour's fires against their runs
+    verified: dict[str, Any] | None = None
 
     @property
     def shadowed(self) -> bool:
@@ -164,11 +166,12 @@ def activity_of(database: Database, settings: Settings) -> Activity:
     with database.read() as connection:
         now = database.now(connection)
         backlog = facts.backlog(connection, now)
+        known = tuple(_node(node, now, settings) for node in facts.known_nodes(connection))
         return Activity(
             now=now,
             server=facts.server(connection, database.dialect).version,
             schema=found,
-            nodes=tuple(_node(node, now, settings) for node in facts.known_nodes(connection)),
+            nodes=known,
             workers=tuple(facts.workers_heard_since(connection, now, now - RECENT)),
             reports=settings.celery.reports,
             backlog=backlog,
@@ -182,6 +185,7 @@ def activity_of(database: Database, settings: Settings) -> Activity:
             lateness=_lateness(facts.lateness(connection, now - RECENT)),
             ended=facts.ended_by_state(connection, now - RECENT),
             failed=tuple(facts.failing_since(connection, now - RECENT, 5)),
+            verified=_last_verified(known),
         )
 
 
@@ -209,6 +213,12 @@ def _node(node: facts.Node, now: datetime, settings: Settings) -> NodeState:
     )
 
 
+def _last_verified(known: Sequence[NodeState]) -> dict[str, Any] | None:
+    """One node does it at a time; another may have done it before."""
+    told = [node.statistics.get("verify") for node in known]
+    return max((one for one in told if one), key=lambda one: str(one.get("at")), default=None)
+
+
 def _lateness(ascending: Sequence[timedelta]) -> Lateness | None:
     if not ascending:
         return None
@@ -233,6 +243,7 @@ def work(activity: Activity, connect: Callable[[], Any]) -> Iterator[Finding]:
     yield from _unstarted(activity)
     yield from _paused(activity)
     yield from _entries(activity)
+    yield from _verified(activity)
     for error in activity.unreadable_calendars:
         yield Finding("calendars", "problem", error, "correct it: beatd calendar set …")
 
@@ -331,6 +342,19 @@ def _entries(activity: Activity) -> Iterator[Finding]:
     if not activity.broken:
         total = activity.backlog.entries
         yield Finding("entries", "ok", f"{total} ({total - activity.paused} enabled), none broken")
+
+
+def _verified(activity: Activity) -> Iterator[Finding]:
+    last = activity.verified
+    if last is None:
+        return
+    wrong = {kind: count for kind, count in last["found"].items() if kind != "late" and count}
+    span = f"{last['since']} to {last['until']}"
+    if wrong:
+        told = ", ".join(f"{count} {kind}" for kind, count in wrong.items())
+        yield Finding("history", "problem", f"{told}, {span}", f"beatd verify --since {last['since']}")
+    else:
+        yield Finding("history", "ok", f"none of {last['fires']} fires missed or doubled, {span}")
 
 
 def seconds(span: timedelta) -> str:
