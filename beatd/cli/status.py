@@ -24,7 +24,7 @@ def status(
     app: App = None,
     json: JsonOption = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with status 1 if anything is not well.")
+        bool, typer.Option("--check", help="In short; exit with status 1 if anything is not well.")
     ] = False,
 ) -> None:
     """What runs where, what waits, how late it is. Exit status 1 if the database cannot tell."""
@@ -33,10 +33,25 @@ def status(
     found = health.status(state.loaded, state.open_database(), __version__, lambda: state.celery)
     if json:
         print_json(found)
+    elif check:
+        _print_check(state.out, found)
     else:
         _print(state.out, found)
     if found.activity is None or (check and found.troubles):
         raise typer.Exit(1)
+
+
+def _print_check(out: Console, found: Status) -> None:
+    """A summary in the first line, which is what monitoring systems show; then a line for each trouble."""
+    if not found.troubles and found.activity is not None:
+        alive = sum(node.alive for node in found.activity.nodes)
+        total = found.activity.backlog.entries
+        out.print(f"OK: schedulers alive: {alive}, entries: {total}", soft_wrap=True, highlight=False)
+        return
+    more = f" (and {len(found.troubles) - 1} more)" if len(found.troubles) > 1 else ""
+    out.print(Text(f"NOT WELL: {found.troubles[0]}{more}"), soft_wrap=True)
+    for trouble in found.troubles[1:]:
+        out.print(Text(trouble), soft_wrap=True)
 
 
 def _print(out: Console, found: Status) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from beatd import clock
 from beatd.config import Loaded, Settings
 from beatd.errors import BeatdError
 from beatd.operations import brokers
@@ -24,6 +25,9 @@ from beatd.store.pauses import StoredPause
 
 #: What waits longer than this to be planned or published makes the whole not well.
 OVERDUE = timedelta(minutes=1)
+
+#: How far back a run that was published late is a trouble: long enough for whoever asks now and then.
+LATE_WITHIN = timedelta(minutes=10)
 
 #: How far back the summaries of runs and lateness look.
 RECENT = timedelta(hours=1)
@@ -105,6 +109,11 @@ class Activity:
     failed: tuple[facts.Failing, ...]
     #: what a scheduler found when it last held an hour's fires against their runs
     verified: dict[str, Any] | None = None
+    #: since when the oldest edit waits to be planned
+    oldest_edit_at: datetime | None = None
+    #: runs that were published later than `late_after` within the last ten minutes
+    late: int = 0
+    late_after: timedelta = timedelta(seconds=60)
 
     @property
     def shadowed(self) -> bool:
@@ -186,6 +195,11 @@ def activity_of(database: Database, settings: Settings) -> Activity:
             ended=facts.ended_by_state(connection, now - RECENT),
             failed=tuple(facts.failing_since(connection, now - RECENT, 5)),
             verified=_last_verified(known),
+            oldest_edit_at=facts.oldest_unplanned_edit(connection),
+            late=facts.published_late(
+                connection, now - RECENT, now - LATE_WITHIN, settings.alerts.late_after
+            ),
+            late_after=settings.alerts.late_after,
         )
 
 
@@ -239,7 +253,10 @@ def work(activity: Activity, connect: Callable[[], Any]) -> Iterator[Finding]:
     yield from _shadows(activity)
     yield from _held_up(activity)
     yield from _other_broker(activity, connect)
+    yield from _clocks(activity)
+    yield from _untold(activity)
     yield from _overdue(activity)
+    yield from _late(activity)
     yield from _unstarted(activity)
     yield from _paused(activity)
     yield from _entries(activity)
@@ -279,7 +296,7 @@ def _shadows(activity: Activity) -> Iterator[Finding]:
 
 def _held_up(activity: Activity) -> Iterator[Finding]:
     for node in activity.nodes:
-        if node.alive and node.status.startswith("waiting:"):
+        if node.alive and node.status.startswith(("waiting:", "stalled:")):
             hint = "see whether what it waits for is there, and reached from its machine"
             yield Finding("schedulers", "problem", f"{node.name} is {node.status}", hint)
 
@@ -296,6 +313,7 @@ def _overdue(activity: Activity) -> Iterator[Finding]:
     for what, count, since in (
         ("due entries", waiting.due, waiting.oldest_due_at),
         ("outbox", waiting.pending, waiting.oldest_pending_at),
+        ("edits", waiting.unplanned_edits, activity.oldest_edit_at),
     ):
         held_back = what == "due entries" and activity.all_paused is not None
         if since is None or activity.now - since <= OVERDUE or held_back:
@@ -307,6 +325,32 @@ def _overdue(activity: Activity) -> Iterator[Finding]:
             f"{count} waiting, the oldest for {seconds(activity.now - since)}",
             "see the schedulers' logs, and whether the broker takes messages",
         )
+
+
+def _clocks(activity: Activity) -> Iterator[Finding]:
+    """What is due is decided by the database's clock; workers drop what has expired by their own."""
+    for node in activity.nodes:
+        ahead = node.statistics.get("clock_ahead", 0)
+        if node.alive and abs(ahead) > clock.TOLERANCE:
+            text = f"that of {node.host} is {ahead:+.1f} s off the database's"
+            yield Finding("clocks", "problem", text, "let NTP set both (timedatectl set-ntp true)")
+
+
+def _untold(activity: Activity) -> Iterator[Finding]:
+    for node in activity.nodes:
+        for what in ("pulse", "alerts"):
+            told = node.statistics.get(what) or {}
+            if node.alive and told.get("trouble"):
+                text = f"{node.name} could not deliver: {told['trouble']}"
+                yield Finding("alerts", "problem", text, "see whether the address is right, and reached")
+
+
+def _late(activity: Activity) -> Iterator[Finding]:
+    if activity.late:
+        text = (
+            f"{activity.late} published more than {seconds(activity.late_after)} late in the last ten minutes"
+        )
+        yield Finding("lateness", "problem", text, "see the schedulers' logs for what held them up")
 
 
 def _unstarted(activity: Activity) -> Iterator[Finding]:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     Select,
     Table,
-    and_,
     bindparam,
     case,
     exists,
@@ -135,17 +134,19 @@ def work_that_waits(connection: Connection, now: datetime) -> dict[str, datetime
     since = case((runs.c.due_time > runs.c.recorded_at, runs.c.due_time), else_=runs.c.recorded_at)
     if oldest := connection.execute(select(func.min(since)).where(*pending)).scalar():
         waiting["a run has been in the outbox"] = oldest
-    edited = (
-        select(func.min(entry_versions.c.changed_at))
-        .join_from(entry_changes, entries, entries.c.id == entry_changes.c.entry_id)
-        .join(
-            entry_versions,
-            and_(entry_versions.c.entry_id == entries.c.id, entry_versions.c.version == entries.c.version),
-        )
-    )
-    if edit := connection.execute(edited).scalar():
+    if edit := oldest_unplanned_edit(connection):
         waiting["an edit has been unplanned"] = edit
     return waiting
+
+
+def oldest_unplanned_edit(connection: Connection) -> datetime | None:
+    """When the entry was last edited that waits for the dispatcher the longest."""
+    query = (
+        select(func.min(entries.c.updated_at))
+        .select_from(entry_changes)
+        .join(entries, entries.c.id == entry_changes.c.entry_id)
+    )
+    return connection.execute(query).scalar()
 
 
 def _literally(*states: str) -> BindParameter[Any]:
@@ -348,6 +349,17 @@ def lateness(connection: Connection, since: datetime) -> list[timedelta]:
         .limit(_SAMPLE)
     )
     return sorted(published - due for published, due in connection.execute(query))
+
+
+def published_late(connection: Connection, fired: datetime, published: datetime, by: timedelta) -> int:
+    """How many of the newest runs that fired past `fired` were published past `published`, and so late."""
+    query = (
+        select(runs.c.published_at, runs.c.due_time)
+        .where(runs.c.fire_time >= fired, runs.c.published_at >= published)
+        .order_by(runs.c.fire_time.desc())
+        .limit(_SAMPLE)
+    )
+    return sum(at - due > by for at, due in connection.execute(query))
 
 
 @dataclass(frozen=True, slots=True)

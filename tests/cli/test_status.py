@@ -18,6 +18,7 @@ VERSION_OF_THE_SCHEMA = "0004"
 
 @pytest.fixture
 def made(beatd: Beatd) -> Beatd:
+    beatd.env["BEATD_SCHEDULER_NODE_TIMEOUT"] = "5m"  # alive, however slow this machine is
     beatd("init")
     return beatd
 
@@ -84,13 +85,13 @@ def timer(beatd: Beatd, next_due_at: str | None, state: str = "active", error: s
     )
 
 
-def test_a_new_installation(made: Beatd) -> None:
-    told = made("status").stdout
+def test_a_new_installation(made: Beatd, program: Beatd) -> None:
+    told = program("status").stdout
     assert f"{made.home}/.config/beatd/beatd.toml (user), /etc/beatd/beatd.toml (system)" in told
     assert f"schema {VERSION_OF_THE_SCHEMA}" in told
     assert "embedded" in told
     assert "none is alive" in told
-    found = made.json("status")
+    found = program.json("status")
     assert found["config_file"] == f"{made.home}/.config/beatd/beatd.toml"
     assert [place["source"] for place in found["config_searched"]] == ["user", "system"]
     assert found["activity"]["backlog"] == {
@@ -106,7 +107,7 @@ def test_a_new_installation(made: Beatd) -> None:
         "running": 0,
         "held": 0,
     }
-    assert made.json("status", "--check", status=1)["troubles"] == [
+    assert program.json("status", "--check", status=1)["troubles"] == [
         "schedulers: none is alive: nothing is published"
     ]
 
@@ -183,6 +184,52 @@ def test_what_waits_too_long_is_a_trouble(made: Beatd) -> None:
         "outbox: 1 waiting",
     ]
     assert "1 due (the oldest for 5m" in made("status").stdout
+
+
+def test_an_edit_that_nobody_plans_is_a_trouble(made: Beatd) -> None:
+    """A scheduler that lives and does nothing is seen before the first fire is due."""
+    node(made, "alive", ago(seconds=0))
+    entry(made, "hello")
+    assert made.json("status", "--check")["troubles"] == []
+    with sqlite3.connect(made.database) as database:
+        then = ago(minutes=5)
+        database.execute("UPDATE entry_versions SET changed_at = ?", [then])
+        database.execute("UPDATE entries SET created_at = ?, updated_at = ?", [then, then])
+    [trouble] = made.json("status", "--check", status=1)["troubles"]
+    assert trouble.startswith("edits: 1 waiting, the oldest for 30")
+
+
+def test_runs_that_were_late_lately_are_a_trouble(made: Beatd) -> None:
+    node(made, "alive", ago(seconds=0))
+    entry(made, "hello")
+    run(made, "succeeded", ago(minutes=9), published_at=ago(minutes=8, seconds=10))
+    run(made, "succeeded", ago(minutes=40), published_at=ago(minutes=20))
+    assert made.json("status", "--check")["troubles"] == []
+    run(made, "succeeded", ago(minutes=11), published_at=ago(minutes=8))
+    trouble = "lateness: 1 published more than 60 s late in the last ten minutes"
+    assert made.json("status", "--check", status=1)["troubles"] == [trouble]
+    assert made("status", "--check", status=1).stdout == f"NOT WELL: {trouble}\n"
+
+
+TOLD: list[tuple[str, dict[str, Any], str | None]] = [
+    ("published 3", {"clock_ahead": 0.4}, None),
+    ("published 3", {"clock_ahead": -12.34}, "clocks: that of here is -12.3 s off the database's"),
+    ("published 3", {"alerts": {"sent": 1, "failed": 0}, "pulse": {"sent": 1, "trouble": None}}, None),
+    ("published 3", {"alerts": {"trouble": "x: y"}}, "alerts: n could not deliver: x: y"),
+    ("published 3", {"pulse": {"trouble": "x: y"}}, "alerts: n could not deliver: x: y"),
+    ("stalled: dispatch; published 3", {}, "schedulers: n is stalled: dispatch; published 3"),
+]
+
+
+@pytest.mark.parametrize(("status", "statistics", "trouble"), TOLD)
+def test_what_a_node_tells_of_itself(
+    made: Beatd, status: str, statistics: dict[str, Any], trouble: str | None
+) -> None:
+    node(made, "n", ago(seconds=0), status, statistics=json.dumps(statistics))
+    if trouble is None:
+        assert made("status", "--check").stdout == "OK: schedulers alive: 1, entries: 0\n"
+    else:
+        assert made("status", "--check", status=1).stdout == f"NOT WELL: {trouble}\n"
 
 
 def test_the_next_entry_and_broken_ones(made: Beatd) -> None:
