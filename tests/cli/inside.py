@@ -31,6 +31,7 @@ class InProcess(Beatd):
             code = _run()
         told = f"beatd {' '.join(arguments)}: exit status {code}\n{out.getvalue()}{err.getvalue()}"
         assert status is None or code == status, told
+        assert "Traceback" not in err.getvalue(), told
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 

@@ -14,24 +14,24 @@ from tests.cli.program import PROGRAM, Beatd
 COMMANDS = "init up scheduler worker entry runs apply export crontab status doctor db".split()  # noqa: SIM905
 
 
-def test_help_lists_every_command(beatd: Beatd) -> None:
-    told = beatd("--help").stdout
+def test_help_lists_every_command(program: Beatd) -> None:
+    told = program("--help").stdout
     for command in COMMANDS:
         assert f" {command} " in told
 
 
-def test_no_arguments_shows_the_help_and_is_bad_input(beatd: Beatd) -> None:
-    done = beatd(status=2)
+def test_no_arguments_shows_the_help_and_is_bad_input(program: Beatd) -> None:
+    done = program(status=2)
     assert "Usage: beatd" in done.stdout + done.stderr
 
 
-def test_version(beatd: Beatd) -> None:
-    assert beatd("--version").stdout == f"beatd {version('beatd')}\n"
+def test_version(program: Beatd) -> None:
+    assert program("--version").stdout == f"beatd {version('beatd')}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help(beatd: Beatd, command: str) -> None:
-    assert f"Usage: beatd {command}" in beatd(command, "--help").stdout
+def test_every_command_has_help(program: Beatd, command: str) -> None:
+    assert f"Usage: beatd {command}" in program(command, "--help").stdout
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_bad_input_is_a_line_each(
         assert line.startswith(start.format(file=file))
 
 
-def test_a_config_file_that_is_not_there(beatd: Beatd) -> None:
-    done = beatd("--config", "nowhere.toml", "status", status=2)
+def test_a_config_file_that_is_not_there(program: Beatd) -> None:
+    done = program("--config", "nowhere.toml", "status", status=2)
     assert done.stderr == "beatd: --config: 'nowhere.toml': no such file\n"
 
 
-def test_an_entry_that_is_not_there_is_bad_input(beatd: Beatd) -> None:
-    beatd("init")
-    done = beatd("entry", "show", "nothing", status=2)
+def test_an_entry_that_is_not_there_is_bad_input(program: Beatd) -> None:
+    program("init")
+    done = program("entry", "show", "nothing", status=2)
     assert done.stderr == "beatd: no entry 'nothing'\n"
     assert done.stdout == ""
 
@@ -136,10 +136,10 @@ def test_a_database_that_is_down_is_a_failure_in_one_line_without_password(beatd
     assert "very-secret" not in done.stderr
 
 
-def test_with_debugging_an_error_shows_where_it_came_from(beatd: Beatd) -> None:
-    beatd.env["BEATD_LOG_LEVEL"] = "debug"
+def test_with_debugging_an_error_shows_where_it_came_from(program: Beatd) -> None:
+    program.env["BEATD_LOG_LEVEL"] = "debug"
     done = subprocess.run(
-        [PROGRAM, "entry", "list"], env=beatd.env, cwd=beatd.home, capture_output=True, text=True
+        [PROGRAM, "entry", "list"], env=program.env, cwd=program.home, capture_output=True, text=True
     )
     assert done.returncode == 1
     assert "Traceback" in done.stderr

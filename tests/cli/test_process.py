@@ -292,9 +292,9 @@ def test_a_worker_says_at_once_that_it_cannot_use_the_database(
     worker.ends(0)
 
 
-def test_up_with_a_database_that_is_down_fails_in_one_line(beatd: Beatd) -> None:
-    beatd.env["BEATD_DATABASE_URL"] = "postgresql://someone:very-secret@127.0.0.1:9/beatd"
-    done = beatd("up", status=1)
+def test_up_with_a_database_that_is_down_fails_in_one_line(program: Beatd) -> None:
+    program.env["BEATD_DATABASE_URL"] = "postgresql://someone:very-secret@127.0.0.1:9/beatd"
+    done = program("up", status=1)
     assert len(done.stderr.splitlines()) == 1
     assert "very-secret" not in done.stderr
 

@@ -11,15 +11,15 @@ from beatd import config
 from tests.cli.program import Beatd
 
 
-def test_init_writes_the_shipped_configuration_and_sets_up_the_database(beatd: Beatd) -> None:
-    told = beatd("init").stdout
-    written = beatd.home / ".config/beatd/beatd.toml"
+def test_init_writes_the_shipped_configuration_and_sets_up_the_database(program: Beatd) -> None:
+    told = program("init").stdout
+    written = program.home / ".config/beatd/beatd.toml"
     assert written.read_text() == (config.shipped("config") / "beatd.toml").read_text()
     assert str(written) in told
     assert "up --demo" in told
-    with sqlite3.connect(beatd.database) as database:
+    with sqlite3.connect(program.database) as database:
         assert database.execute("SELECT count(*) FROM entries").fetchone() == (0,)
-    beatd("db", "check")
+    program("db", "check")
 
 
 def test_init_overwrites_nothing(beatd: Beatd) -> None:
@@ -50,9 +50,9 @@ def test_init_where_it_may_not_write(beatd: Beatd, tmp_path: Path) -> None:
     assert not beatd.state_dir.exists()
 
 
-def test_upgrade_says_what_it_did(beatd: Beatd) -> None:
-    assert "schema (none) -> 0004" in beatd("db", "upgrade").stdout
-    assert "already" in beatd("db", "upgrade").stdout
+def test_upgrade_says_what_it_did(program: Beatd) -> None:
+    assert "schema (none) -> 0004" in program("db", "upgrade").stdout
+    assert "already" in program("db", "upgrade").stdout
 
 
 def test_check_of_a_database_that_is_not_set_up(beatd: Beatd) -> None:
