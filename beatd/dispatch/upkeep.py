@@ -151,6 +151,7 @@ class Upkeep:
         with self._database.write() as connection:
             now = self._database.now(connection)
             ahead = (clock.wall() - now).total_seconds()
+            told = {**told, "clock_ahead": round(ahead, 3)}
             if not nodes.heartbeat(connection, self._node, now, self._host.status(), told):
                 self._register(connection, told)
             others = company.at_odds(connection, self._database, self._host.manner)
