@@ -83,6 +83,10 @@ _STARTED_LATE = (
         _SAME_START,
         runs.c.report_rank > RANKS["started"],
         or_(runs.c.started_at.is_(None), runs.c.started_at < bindparam("b_started_at")),
+        # of a message that was delivered twice the second start may come after the end of the first
+        or_(runs.c.finished_at.is_(None), runs.c.finished_at >= bindparam("b_started_at")),
+        # a plain task that was delivered again starts once more after it has ended: its run does not
+        or_(runs.c.finished_at.is_(None), runs.c.finished_at >= bindparam("b_started_at")),
     )
     .values(started_at=bindparam("b_started_at"))
 )
@@ -159,6 +163,8 @@ def _reported(told: list[Report], run: Any, now: datetime) -> dict[str, Any]:
     last = told[-1]
     started = [report.at for report in told if report.state == "started"]
     final = last.state in FINAL_STATES
+    if final:  # a plain task that was delivered again may have started once more after that
+        started = [at for at in started if at <= last.at] or started[:1]
     return {
         "b_id": last.run_id,
         "b_reruns_left": run.reruns_left,

@@ -152,6 +152,18 @@ def test_of_two_starts_in_one_batch_the_present_one_counts(database: Database) -
     assert (stored(database).state, stored(database).result) == ("started", None)
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_plain_task_that_starts_again_after_its_end_changes_nothing(
+    database: Database, together: bool
+) -> None:
+    """Its message came again, for the worker could not acknowledge it in time."""
+    put(database, row(1, state="published", owner=None, lease_until=None, published_at=NOW))
+    told = [report("started"), report("succeeded"), report("started", at=NOW + HOUR)]
+    for batch in [told] if together else [[each] for each in told]:
+        tell(database, *batch)
+    assert (stored(database).started_at, stored(database).finished_at) == (NOW + SECOND, NOW + 3 * SECOND)
+
+
 @pytest.mark.parametrize("reruns_left", [0, 2])
 def test_a_worker_that_does_not_say_which_start_it_means_is_believed(
     database: Database, reruns_left: int
