@@ -188,6 +188,7 @@ def table(result: Result) -> str:
         ("messages again, explained", counts["messages again, explained"]),
         ("doubled plain, explained", counts["doubled plain explained"]),
         ("edits", result.edits.total()),
+        ("runs recorded amid an edit", counts["edits in flight"]),
         *result.figures().items(),
     ):
         lines.append(f"{name:28}{value:12,}")
