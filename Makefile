@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS ?= true
 unexport VIRTUAL_ENV UV_PYTHON UV_SYSTEM_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help up test faults test-cron lint wheel acceptance simulation bench mutants environment servers lock clean
+.PHONY: help up test faults test-cron lint wheel acceptance simulation bench peers mutants environment servers lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,13 @@ mutants: environment ## break schedules and planning on purpose, see what no tes
 	  $(UV) pip sync --quiet --python $$python --require-hashes requirements/dev.txt requirements/mutants.txt && \
 	  $$python -m tests.mutants $$folder $(ARGS)
 
+# django-celery-beat is in an environment of its own, too.
+peers: environment servers ## Celery beat and django-celery-beat beside beatd under the same faults: what is lost and doubled
+	@folder=$$(mktemp -d) && python=$$folder/venv/bin/python && \
+	  $(UV) venv --quiet --python $(BIN)/python $$folder/venv && \
+	  $(UV) pip sync --quiet --python $$python --require-hashes requirements/peers.txt && \
+	  $(BIN)/python -m benchmarks.peers_under_faults --peers $$python $(ARGS)
+
 servers: environment
 	@$(BIN)/python -m tests.services.ensure
 
@@ -90,6 +97,7 @@ lock: .uv/.filled ## pin and hash what pyproject.toml asks for into requirements
 	$(LOCK) --python-version 3.11 requirements/uv.in -o requirements/uv.txt
 	$(LOCK) --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(LOCK) --python-version 3.11 --constraint requirements/dev.txt requirements/mutants.in -o requirements/mutants.txt
+	$(LOCK) --python-version 3.11 --constraint requirements/dev.txt requirements/peers.in -o requirements/peers.txt
 	$(LOCK) --extra all pyproject.toml --constraint requirements/dev.txt -o requirements/runtime.txt
 
 clean: ## remove the environments and everything built

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-FILES = ["dev.txt", "mutants.txt", "runtime.txt", "uv.txt"]
+FILES = ["dev.txt", "mutants.txt", "peers.txt", "runtime.txt", "uv.txt"]
 
 
 @pytest.mark.parametrize("name", FILES)
