@@ -154,7 +154,17 @@ class PostgreSQL:
         }
 
     def prepare(self, engine: Engine) -> None:
-        """Everything is set in the connection's options."""
+        """Bounds every wait for an answer: a server that is stopped, but whose machine goes on to acknowledge
+        what it gets, is waited for without an end by the driver itself.
+        """
+        if engine.dialect.driver != "psycopg":
+            return
+        from beatd.store.patience import patient  # psycopg need not be installed
+
+        @event.listens_for(engine, "do_connect")
+        def connect(_dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> Any:
+            longest = options["tcp_user_timeout"] / 1000
+            return patient(longest).connect(*arguments, **options)
 
     def now(self, connection: Connection) -> datetime:
         return connection.execute(text("SELECT clock_timestamp()")).scalar_one().astimezone(UTC)  # type: ignore[no-any-return]
