@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import delete
 
 from beatd.store import schema
 from beatd.store.engine import Database
+from beatd.store.models import entries, metadata
 from tests.processes import MEASURED
 from tests.services.binaries import NotInstalled
 from tests.services.keeper import Keeper
@@ -39,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--acceptance", action="store_true", help="acceptance tests in their long form; they print lateness"
     )
     parser.addoption("--cron", action="store_true", help="compare commands with the machine's own cron")
+    parser.addoption("--points", action="store_true", help="every fault point, on every pair of servers")
     parser.addoption("--simulation", action="store_true", help="simulated worlds in their long form")
 
 
@@ -113,13 +116,45 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue(fixture)
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """beatd's own database with its schema, fresh, on each of the three."""
-    database = Database.open(database_url)
-    schema.upgrade(database)
+@pytest.fixture(scope="session")
+def kept_urls() -> dict[str, str]:
+    """Of each kind, where its database with the schema is that `database` empties for every test."""
+    return {}
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def database(
+    request: pytest.FixtureRequest,
+    kept_urls: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Database]:
+    """beatd's own database with its schema and no rows, on each of the three.
+
+    One of each kind for the whole session: to make one costs half a second, to empty it nearly nothing.
+    """
+    kind = request.param
+    if kind != "sqlite":
+        server = request.getfixturevalue({"postgresql": "postgres"}.get(kind, kind))
+        server.start()  # an earlier test may have left it down
+    if kind not in kept_urls:
+        file = tmp_path_factory.mktemp("kept") / "beatd.sqlite"
+        url = f"sqlite:///{file}" if kind == "sqlite" else server.url(server.create_database())
+        made = Database.open(url)
+        schema.upgrade(made)
+        made.close()
+        kept_urls[kind] = url
+    database = Database.open(kept_urls[kind], pool_size=10)
+    _empty(database)
     yield database
     database.close()
+
+
+def _empty(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(delete(entries))  # first, for its triggers write into other tables
+        for table in metadata.sorted_tables:
+            if table.name != "installation":
+                connection.execute(delete(table))
 
 
 @pytest.fixture
