@@ -14,6 +14,7 @@ from kombu.exceptions import ChannelError
 
 from beatd.broker.app import load_app
 from beatd.broker.publisher import Publisher
+from beatd.clock import monotonic
 from beatd.errors import BrokerUnavailable, InvalidInput
 from beatd.planning.task import TaskSpec
 from tests.broker.conftest import now, publisher_of, run_of
@@ -60,6 +61,16 @@ def test_bad_runs_are_told_from_good_ones(app: Celery, publisher: Publisher) -> 
     assert "object" in str(outcomes[1].error)
     assert outcomes[2].error == "no queue takes it: exchange 'x', routing key 'a.b'"
     assert taken(app) == [good.run_id]
+    publisher.close()
+
+
+def test_nothing_is_sent_once_the_lease_has_ended(app: Celery, publisher: Publisher) -> None:
+    """The process was paused with a batch in its hands; the connection is as good as ever."""
+    late = [run_of(GOOD) for _ in range(3)]
+    assert [outcome.status for outcome in publisher.publish(late, now, monotonic())] == ["unknown"] * 3
+    in_time = run_of(GOOD)
+    assert publisher.publish([in_time], now, monotonic() + 60)[0].status == "confirmed"
+    assert taken(app) == [in_time.run_id]
     publisher.close()
 
 
