@@ -210,7 +210,8 @@ def test_one_that_comes_back_beside_the_other_mode_is_told(turned: Turned) -> No
     ordinary.beat()
     app = Celery(broker=Daemon(turned).broker)
     found = list(work(activity_of(turned.database, Daemon(turned).settings), lambda: app))
-    assert ["beside" in finding.text for finding in found if finding.level == "problem"] == [True]
+    # that the turned clock is off is found, too
+    assert sum("beside" in finding.text for finding in found if finding.level == "problem") == 1
 
 
 def test_several_shadows_may_share_one(turned: Turned) -> None:
