@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS ?= true
 unexport VIRTUAL_ENV UV_PYTHON UV_SYSTEM_PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help up test faults test-cron lint wheel acceptance simulation bench peers mutants environment servers lock clean
+.PHONY: help up test faults test-cron lint wheel acceptance simulation chaos bench peers mutants environment servers lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ simulation: environment ## the long form of the simulated year and day, with cha
 
 faults: environment servers ## real faults on real servers by a seed, and one table (ARGS="--seconds 600 --seed 7")
 	@$(BIN)/python -m tests.faults.suite $(ARGS)
+
+chaos: environment ## seeded histories of several nodes under faults, judged (ARGS="--seeds 10000 --processes 2")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: environment servers ## a storm of entries due in one second, beside raw loops and Celery beat
 	@$(BIN)/python benchmarks/storm.py $(ARGS)

@@ -83,8 +83,6 @@ _STARTED_LATE = (
         _SAME_START,
         runs.c.report_rank > RANKS["started"],
         or_(runs.c.started_at.is_(None), runs.c.started_at < bindparam("b_started_at")),
-        # of a message that was delivered twice the second start may come after the end of the first
-        or_(runs.c.finished_at.is_(None), runs.c.finished_at >= bindparam("b_started_at")),
         # a plain task that was delivered again starts once more after it has ended: its run does not
         or_(runs.c.finished_at.is_(None), runs.c.finished_at >= bindparam("b_started_at")),
     )

@@ -70,13 +70,25 @@ def test_in_whatever_order_it_is_told_the_end_is_the_same(database: Database, to
         assert found.started_at == STORY[4].at, orders[number]
 
 
-@pytest.mark.parametrize("final", ["succeeded", "failed", "revoked", "expired"])
+@pytest.mark.parametrize("final", ["succeeded", "failed", "revoked"])
 def test_the_first_end_that_is_told_stays(database: Database, final: str) -> None:
     put(database, row(1, state="published"))
     assert tell(database, report(final, result="first")) == 1
     for state in ("succeeded", "failed", "revoked", "expired", "started", "retrying"):
         assert tell(database, report(state, result="second")) == 0
     assert (stored(database).state, stored(database).result) == (final, "first")
+
+
+@pytest.mark.parametrize("expired_first", [True, False])
+def test_of_a_message_delivered_twice_the_start_counts(database: Database, expired_first: bool) -> None:
+    """The delivery that came after the expiry was dropped, while the other was at work."""
+    put(database, row(1, state="published", owner=None, lease_until=None, published_at=NOW))
+    told = [report("started"), report("expired")]
+    for each in reversed(told) if expired_first else told:
+        tell(database, each)
+    assert stored(database).state == ("expired" if expired_first else "started")
+    assert tell(database, report("succeeded")) == 1
+    assert stored(database).state == "succeeded"
 
 
 def test_a_report_overtakes_our_own_books(database: Database) -> None:
