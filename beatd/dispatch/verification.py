@@ -127,17 +127,19 @@ def _log(total: Total, since: datetime, until: datetime) -> None:
     wrong = [finding for finding in total.findings if finding.kind != "late"]
     for finding in wrong[:_TOLD]:
         log.error("verify.found", **_fields(finding))
-    told = log.warning if total.wrong else log.info
-    told(
-        "verify.done",
-        since=since,
-        until=until,
-        fires=total.fires,
-        runs=total.runs,
-        suppressed=total.suppressed,
-        wrong=total.wrong,
-        late=total.counts.get("late", 0),
-    )
+    figures = {
+        "since": since,
+        "until": until,
+        "fires": total.fires,
+        "runs": total.runs,
+        "suppressed": total.suppressed,
+        "wrong": total.wrong,
+        "late": total.counts.get("late", 0),
+    }
+    if total.wrong:
+        log.warning("verify.done", **figures)
+    else:
+        log.info("verify.done", **figures)
 
 
 def _fields(finding: Finding) -> dict[str, Any]:
