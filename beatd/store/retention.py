@@ -15,7 +15,7 @@ def cut_history(connection: Connection, before: datetime, limit: int) -> int:
 
     A run that nobody reports on ends at `published`; it is cut by when that was, unless its message may still
     be taken: one that never expires is waited for as long as a started one would be (`lost_after`), and one
-    that a worker holds a claim of for as long as it does. Without its run a message starts nothing that runs once.
+    that a worker holds a claim of for as long as it does. Without its run a message starts no run-once task.
     """
     finished = (
         select(runs.c.id)
