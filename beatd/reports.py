@@ -25,8 +25,8 @@ QUEUE_OPTIONS: Mapping[str, Any] = {
     "queue_arguments": {"x-max-length-bytes": 256 * 1024 * 1024},
 }
 
-#: Later states of one attempt have higher ranks; a report is news if its (retries, rank) is greater. But
-#: `expired` is told of one delivery: of a message that came twice the other may have started, and that counts.
+#: Later states of one attempt have higher ranks; one is news if its (retries, rank) is greater. `expired`
+#: is told of one delivery: of a message that came twice the other may have started, and that counts.
 RANKS = {"started": 1, "retrying": 2, "succeeded": 3, "failed": 3, "revoked": 3, "expired": 1}
 
 

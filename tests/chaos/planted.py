@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from greenlet import getcurrent
 from sqlalchemy import Connection, bindparam, select, update
 
 from beatd.broker.confirms import Confirms
@@ -58,33 +59,26 @@ def _mark_before_confirm() -> list[Twin]:
 def _takeover_without_compare() -> list[Twin]:
     """Lapsed runs are looked up in one transaction and taken in the next, whoever has them by then."""
 
+    seen: dict[str, list[OutboxRun]] = {}
+
     def take_over(dispatcher: Dispatcher) -> Pass:
         database = dispatcher._database
         with database.read() as connection:
             now = database.now(connection)
-            query = select(*runs._OUTBOX_COLUMNS).where(
-                runs_table.c.state == "pending", runs_table.c.lease_until <= now
-            )
-            seen = [OutboxRun(*row) for row in connection.execute(query.limit(dispatcher._batch))]
+            lapsed = runs_table.c.state == "pending", runs_table.c.lease_until <= now
+            query = select(*runs._OUTBOX_COLUMNS).where(*lapsed).limit(dispatcher._batch)
+            seen[dispatcher._node] = [OutboxRun(*row) for row in connection.execute(query)]
+        return real(dispatcher)
 
-        def take_seen(connection: Connection, dialect: Dialect, owner: str, *times: Any) -> list[OutboxRun]:
-            taken = [replace(run, attempt=run.attempt + 1) for run in seen]
-            for run in taken:
-                connection.execute(
-                    update(runs_table)
-                    .where(runs_table.c.id == run.id)
-                    .values(owner=owner, lease_until=times[1], attempt=run.attempt)
-                )
-            return taken
-
-        take_lapsed, runs.take_lapsed = runs.take_lapsed, take_seen  # type: ignore[assignment]
-        try:
-            return real(dispatcher)
-        finally:
-            runs.take_lapsed = take_lapsed
+    def take_seen(connection: Connection, dialect: Dialect, owner: str, *times: Any) -> list[OutboxRun]:
+        taken = [replace(run, attempt=run.attempt + 1) for run in seen.pop(owner)]
+        for run in taken:
+            values = {"owner": owner, "lease_until": times[1], "attempt": run.attempt}
+            connection.execute(update(runs_table).where(runs_table.c.id == run.id).values(**values))
+        return taken
 
     real = Dispatcher.take_over
-    return [(Dispatcher, "take_over", take_over)]
+    return [(Dispatcher, "take_over", take_over), (runs, "take_lapsed", take_seen)]
 
 
 def _advance_outside() -> list[Twin]:
@@ -92,19 +86,18 @@ def _advance_outside() -> list[Twin]:
     that is there already it is taken that its run is still to be published.
     """
     run_once, save, record = Dispatcher.run_once, timers.save, runs.record
-    later: list[tuple[Dialect, Sequence[Timer]]] = []
+    later: dict[object, tuple[Dialect, Sequence[Timer]]] = {}  # by the loop that is to do it
 
     def save_later(connection: Connection, dialect: Dialect, changed: Sequence[Timer]) -> None:
-        later.append((dialect, changed))
+        later[getcurrent()] = dialect, changed
 
     def twin(dispatcher: Dispatcher) -> Pass:
-        later.clear()
+        later.pop(getcurrent(), None)
         done = run_once(dispatcher)
-        mine = list(later)
-        for dialect, changed in mine:
-            if changed:
-                with dispatcher._database.write() as connection:
-                    save(connection, dialect, changed)
+        dialect, changed = later.pop(getcurrent(), (dispatcher._database.dialect, ()))
+        if changed:
+            with dispatcher._database.write() as connection:
+                save(connection, dialect, changed)
         return done
 
     def recorded(connection: Connection, dialect: Dialect, rows: Sequence[dict[str, Any]]) -> list[OutboxRun]:
