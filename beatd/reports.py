@@ -26,7 +26,7 @@ QUEUE_OPTIONS: Mapping[str, Any] = {
 }
 
 #: Later states of one attempt have higher ranks; one is news if its (retries, rank) is greater. `expired`
-#: is told of one delivery: of a message that came twice the other may have started, and that counts.
+#: is told of one delivery: of one that came twice the other may have started, and that counts.
 RANKS = {"started": 1, "retrying": 2, "succeeded": 3, "failed": 3, "revoked": 3, "expired": 1}
 
 
