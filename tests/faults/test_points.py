@@ -66,7 +66,9 @@ class World(Installation):
         self.scheduler()
         changes = "SELECT entry_id FROM entry_changes"
         eventually(lambda: self.rows(changes) == [], 30)
-        eventually(lambda: all(run.state in FINAL_STATES for run in self.runs()), 60, interval=0.2)
+        # on Redis reports that a killed node had taken come again after a minute, and overrule `lost`
+        final = FINAL_STATES if lost else {"succeeded"}
+        eventually(lambda: {run.state for run in self.runs()} <= set(final), 150, interval=0.2)
         found = self.runs()
         for name in self.names:
             fires = [run.fire_time for run in found if run.name == name]
@@ -167,8 +169,10 @@ def test_a_node_killed_at_every_point(world: World, long: bool) -> None:
 def test_a_node_paused_at_every_point(world: World, long: bool) -> None:
     """Beside another, which takes over what it had in hand: it wakes late, and sends nothing of that."""
     points = table(SCHEDULER, "stop") if long else SHORT_PAUSES
-    faults = [f"{point}:{2 + n % 3}=stop" for n, point in enumerate(points)]
-    faults += [fault for point in points if (fault := LED_BY.get(point))]
+    faults = [f"{point}:{1 if point in LED_BY else 2 + n % 3}=stop" for n, point in enumerate(points)]
+    faults += sorted({fault for point in points if (fault := LED_BY.get(point))})
+    # the other node has most of the work: not each of these commits had anything to lose
+    faults += [f"after-commit:{n}=lose" for n in range(5, 60, 2) if "before-take-back" in points]
     world.worker()
     world.scheduler()
     armed = world.armed(",".join(faults))
@@ -177,7 +181,6 @@ def test_a_node_paused_at_every_point(world: World, long: bool) -> None:
         assert armed.running
         _let_pass(world, timedelta(seconds=3))  # leases of two have lapsed, others have what it had
         armed.signal(signal.SIGCONT)
-        eventually(lambda: not is_stopped(armed))
     world.end()
 
 
