@@ -10,6 +10,7 @@ from datetime import datetime
 
 import pytest
 
+from beatd import faultpoints
 from beatd.broker.publisher import Outcome, Outgoing, Status
 from beatd.dispatch.dispatcher import Batch, Dispatcher
 from beatd.dispatch.outbox import Outbox
@@ -331,3 +332,33 @@ def test_lateness_is_publication_minus_due_time(turned: Turned, broker: Broker, 
     [late] = outbox.lateness
     told = (turned.now() - publication.run.due_time).total_seconds()
     assert told - 5 < late <= told
+
+
+@pytest.mark.parametrize("fault", ["before-renew=fail", "after-renew=lose"])
+def test_a_renewal_that_fails_or_whose_answer_is_lost_is_made_again(
+    turned: Turned, broker: Broker, outbox: Outbox, fault: str
+) -> None:
+    _, batch = recorded(turned, "a")
+    outbox.offer(Batch(batch.publications, batch.lease_ends - 20), 1)
+    faultpoints.arm(fault)
+    with pytest.raises(DatabaseUnavailable):
+        outbox.run_once(0)
+    assert broker.sent == []
+    assert outbox.run_once(0).published == 1
+    assert broker.sent == ["a"]
+
+
+@pytest.mark.parametrize("fault", ["before-give-back=fail", "after-give-back=lose"])
+def test_what_could_not_be_given_back_lapses_and_is_never_sent_by_two(
+    turned: Turned, broker: Broker, outbox: Outbox, fault: str
+) -> None:
+    _, batch = recorded(turned, "a")
+    outbox.offer(batch, 1)
+    faultpoints.arm(fault)
+    with pytest.raises(DatabaseUnavailable):
+        outbox.give_back()
+    outbox.run_once(0)
+    assert broker.sent == []
+    turned.turn(seconds=31)
+    [again] = turned.dispatcher(OTHER).take_over().batches
+    assert [publication.run.attempt for publication in again.publications] == [2]
