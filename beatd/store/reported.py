@@ -52,6 +52,13 @@ _REPORTED = (
         or_(
             runs.c.retries < bindparam("b_retries"),
             and_(runs.c.retries == bindparam("b_retries"), runs.c.report_rank < bindparam("b_rank")),
+            # one delivery of its message was dropped as expired, another had started
+            and_(
+                runs.c.retries == bindparam("b_retries"),
+                runs.c.state == "expired",
+                runs.c.report_rank == RANKS["expired"],
+                bindparam("b_state") == "started",
+            ),
         ),
     )
     # in this order: MariaDB reads the new value of what was set further left
@@ -157,7 +164,7 @@ def _complete(connection: Connection, told: Sequence[tuple[Report, int]]) -> Non
 
 
 def _reported(told: list[Report], run: Any, now: datetime) -> dict[str, Any]:
-    told.sort(key=lambda report: report.order)
+    told.sort(key=lambda report: (report.order, report.state == "started"))
     last = told[-1]
     started = [report.at for report in told if report.state == "started"]
     final = last.state in FINAL_STATES

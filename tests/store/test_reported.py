@@ -86,7 +86,8 @@ def test_of_a_message_delivered_twice_the_start_counts(database: Database, expir
     told = [report("started"), report("expired")]
     for each in reversed(told) if expired_first else told:
         tell(database, each)
-    assert stored(database).state == ("expired" if expired_first else "started")
+    assert (stored(database).state, stored(database).finished_at) == ("started", None)
+    assert tell(database, *told) == 0
     assert tell(database, report("succeeded")) == 1
     assert stored(database).state == "succeeded"
 
