@@ -43,6 +43,8 @@ class Workers:
         self._database = database
         self.broker: Broker = None  # type: ignore[assignment]
         self.executions: list[Execution] = []
+        #: how likely a task fails
+        self.failures = 0.05
         self._names = [f"worker{n}" for n in range(1, number + 1)]
         self._frozen: dict[str, float] = dict.fromkeys(self._names, 0.0)
         self._working: dict[str, list[Work]] = {name: [] for name in self._names}
@@ -113,7 +115,7 @@ class Workers:
         seconds = random.uniform(5.0, 25.0) if random.random() < 0.1 else random.uniform(0.05, 1.5)
         if self._faults.strikes("worker killed at work"):
             self._world.at(random.random() * seconds, lambda: self._kill(name, work))
-        state = "failed" if random.random() < 0.05 else "succeeded"
+        state = "failed" if random.random() < self.failures else "succeeded"
         self._later(name, seconds, lambda: self._end(name, work, state))
         if work.run_once and seconds > CLAIM_LEASE.total_seconds() / 3:
             self._later(name, CLAIM_LEASE.total_seconds() / 3, lambda: self._renew(name, work))

@@ -14,8 +14,8 @@ from beatd.store import schema
 from beatd.store.models import entries
 from tests.chaos.database import Plain, Server
 
-#: Entries of a set; at their rates they make some 10 fires a second.
-ENTRIES = 80
+#: Entries of a set; at their rates they make some 13 fires a second.
+ENTRIES = 104
 SETS = 8
 
 #: Of few distinct instants: a pass costs as much for one fire as for twenty.
@@ -37,7 +37,7 @@ def prepare(server: Server, number: int) -> Workload:
     database = Plain(server)
     with database.write() as connection:
         for index in range(ENTRIES):
-            connection.execute(entries.insert().values(**_entry(random, f"entry-{index:02}")))
+            connection.execute(entries.insert().values(**_entry(random, f"entry-{index:03}")))
     with database.read() as connection:
         ids = tuple(connection.execute(select(entries.c.id).order_by(entries.c.id)).scalars())
         installation = schema.installation_id(connection)
