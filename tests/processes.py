@@ -349,10 +349,12 @@ def install(tmp_path: Path, keeper: Keeper) -> Iterator[Callable[..., Installati
     """
     made: list[Installation] = []
 
-    def make(database_url: str, broker_url: str, **env: str) -> Installation:
+    def make(
+        database_url: str, broker_url: str, *, kind: type[Installation] = Installation, **env: str
+    ) -> Installation:
         own = tmp_path / f"installation-{len(made) + 1}"
         own.mkdir()
-        made.append(Installation(database_url, broker_url, own, keeper, **env))
+        made.append(kind(database_url, broker_url, own, keeper, **env))
         return made[-1]
 
     yield make

@@ -26,8 +26,9 @@ from beatd.store.models import FINAL_STATES, claims, runs
 MOST_ATTEMPTS = 5
 
 #: A worker tells how a run ended before it ends its claim, and gives the report up after seconds; this long
-#: after the claim's end none is awaited any more.
-REPORT_SLACK = timedelta(seconds=60)
+#: after the claim's end none is awaited any more. What a killed node had taken from Redis comes again after a
+#: minute, and waits for the next look.
+REPORT_SLACK = timedelta(minutes=3)
 
 
 def close_unpublished(connection: Connection, dialect: Dialect, now: datetime, limit: int) -> int:

@@ -97,18 +97,22 @@ def long(pytestconfig: pytest.Config) -> bool:
     return bool(pytestconfig.getoption("--points", default=False))
 
 
-@pytest.fixture(params=URLS)
-def world(request: pytest.FixtureRequest, long: bool) -> World:
-    if request.param != SERVERS and not long:
-        pytest.skip("only with --points")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "world" in metafunc.fixturenames:
+        pairs = list(URLS) if metafunc.config.getoption("--points", default=False) else [SERVERS]
+        metafunc.parametrize("world", pairs, indirect=True)
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> World:
     database, broker = URLS[request.param]
     urls = request.getfixturevalue(database), request.getfixturevalue(broker) if broker else ""
     made = request.getfixturevalue("install")(
         *urls,
         BEATD_SCHEDULER_LEASE="2s",
         BEATD_WORKER_CLAIM_LEASE="4s",
+        kind=World,
     )
-    made.__class__ = World
     assert isinstance(made, World)
     made.begin()
     return made

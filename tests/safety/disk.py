@@ -35,7 +35,7 @@ class Disk:
 @contextmanager
 def small_disk(folder: Path, megabytes: int = 16) -> Iterator[Disk]:
     """Mounted on this folder, and gone at the end, whatever still holds files of it."""
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and not os.environ.get("CI"):
         pytest.skip("only root can mount a small disk")
     folder.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", str(folder)]

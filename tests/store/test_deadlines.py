@@ -11,6 +11,7 @@ from sqlalchemy import select
 from beatd.planning.reasons import UNPUBLISHED
 from beatd.store import runs
 from beatd.store.deadlines import (
+    REPORT_SLACK,
     close_held,
     close_lapsed_claims,
     close_unheard,
@@ -116,7 +117,7 @@ def test_runs_whose_claim_lapsed_are_lost(database: Database) -> None:
 
 
 def test_runs_that_ended_without_a_report_are_lost(database: Database) -> None:
-    minute_ago = NOW - timedelta(seconds=61)
+    long_ago = NOW - REPORT_SLACK - SECOND
     put(
         database,
         row(1, state="started", run_once=True),
@@ -127,8 +128,8 @@ def test_runs_that_ended_without_a_report_are_lost(database: Database) -> None:
         row(6, state="started", run_once=True),
     )
     for number in (1, 2, 4, 5):
-        claim(database, number, NOW, ended_at=minute_ago)
-    claim(database, 3, NOW, ended_at=NOW - timedelta(seconds=59))
+        claim(database, number, NOW, ended_at=long_ago)
+    claim(database, 3, NOW, ended_at=long_ago + 2 * SECOND)
     claim(database, 6, NOW + HOUR)
     assert closed(database, close_untold, 10) == 2
     assert states(database) == {
