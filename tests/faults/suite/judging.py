@@ -104,7 +104,7 @@ class Judge:
         if run is None:
             return False
         later = [each for each in self._versions[run.entry_id] if each.number == run.version + 1]
-        return any(each.since <= run.recorded_at <= each.since + IN_FLIGHT for each in later)
+        return any(each.since < run.fire_time <= run.recorded_at <= each.since + IN_FLIGHT for each in later)
 
     # Evidence
 
