@@ -53,7 +53,7 @@ from tests.waiting import eventually
 PROGRAM = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-child = subprocess.Popen(["sleep", "1000"])
+child = subprocess.Popen(["sleep", "300"])
 while True:
     open(sys.argv[1], "w").write(str(time.time()))
     time.sleep(0.02)

@@ -21,6 +21,9 @@ from tests.worker.conftest import Bench, Worker, both_brokers
 
 Start = Callable[..., Worker]
 
+#: Told apart from what other tests, or other runs of these, have sleeping.
+SLEEP = f"sleep 1000.{os.getpid()}"
+
 
 @pytest.mark.parametrize(
     ("command", "options", "status", "output"),
@@ -79,7 +82,7 @@ def test_what_is_left_in_the_background_does_not_hold_the_run() -> None:
 
 
 def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
-    job = Command("sleep 1000 | (sleep 1000; true) & echo begun; wait")
+    job = Command(f"{SLEEP} | ({SLEEP}; true) & echo begun; wait")
     with pytest.raises(TimeoutError):
         job.run(0.5)
     assert job.output.startswith("begun\n")
@@ -89,7 +92,7 @@ def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
 def test_who_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("beatd.worker.shell.GRACE", 0.5)
     with pytest.raises(TimeoutError):
-        Command("trap '' TERM; sleep 1000; sleep 1000").run(0.3)
+        Command(f"trap '' TERM; {SLEEP}; {SLEEP}").run(0.3)
     assert not sleepers()
 
 
@@ -101,7 +104,7 @@ def test_who_heeds_sigterm_may_say_so() -> None:
 
 
 def test_when_the_worker_is_killed_the_group_is_ended() -> None:
-    script = "from beatd.worker.shell import Command; Command('sleep 1000 | sleep 1000').run()"
+    script = f"from beatd.worker.shell import Command; Command('{SLEEP} | {SLEEP}').run()"
     worker = subprocess.Popen([sys.executable, "-c", script])
     eventually(lambda: len(sleepers()) == 2)
     worker.kill()
@@ -133,7 +136,7 @@ def test_shell_tasks_that_fail(bench: Bench, start_worker: Start) -> None:
         ),
         ({"command": "kill -9 $$"}, "failed", "ended by signal SIGKILL"),
         (
-            {"command": "echo hi; sleep 1000", "timeout": "1s"},
+            {"command": f"echo hi; {SLEEP}", "timeout": "1s"},
             "failed",
             "ended: not done after 1 s\nhi\n",
         ),
@@ -162,7 +165,7 @@ def test_shell_tasks_that_fail(bench: Bench, start_worker: Start) -> None:
 def test_whatever_ends_the_run_ends_the_group(bench: Bench, start_worker: Start, end: str) -> None:
     worker = start_worker()
     limits = {"hard": {"time_limit": 2}, "soft": {"soft_time_limit": 2}}.get(end, {})
-    script = "sleep 1000 | sleep 1000"
+    script = f"{SLEEP} | {SLEEP}"
     run_id = bench.publish("beatd.shell", script, run_id=record(bench.database), **limits)
     bench.wait_for(run_id, "started")
     eventually(lambda: len(sleepers()) == 2)
@@ -181,7 +184,7 @@ def test_whatever_ends_the_run_ends_the_group(bench: Bench, start_worker: Start,
 
 def sleepers() -> list[psutil.Process]:
     """Processes that this file's commands started, dead ones aside."""
-    found = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "1000"]]
+    found = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == SLEEP.split()]
     return [p for p in found if is_alive(p)]
 
 
