@@ -116,7 +116,10 @@ def test_threads_share_it(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("broker", ["nobody listens", "black hole"])
-def test_it_gives_up_in_time(broker: str, black_hole: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_gives_up_in_time(
+    broker: str, black_hole: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "_LONG_PATIENCE", 1.0)
     url = black_hole if broker == "black hole" else f"amqp://guest:guest@127.0.0.1:{free_port()}//"
     app = Celery("reporter", set_as_current=False, broker=url)
     began = time.monotonic()
