@@ -41,9 +41,9 @@ def test_what_the_outside_is_told(installation: Installation, receiver: Receiver
     soon = {"at": (installation.now() + timedelta(seconds=1)).isoformat()}
     installation.add_all(
         [
-            {"name": "good", **soon, **hooks, **installation.shell("true")},
-            {"name": "bad", **soon, **hooks, **installation.shell("echo no such backup; exit 3")},
-            {"name": "silent", **soon, **installation.shell("true")},
+            {"name": "good", **soon, **hooks, **installation.shell("sleep 2")},
+            {"name": "bad", **soon, **hooks, **installation.shell("sleep 2; echo no such backup; exit 3")},
+            {"name": "silent", **soon, **installation.shell("sleep 2")},
             {"name": "lost", "lost_after": "2s", **soon, **hooks, **installation.shell("sleep 60")},
         ]
     )
